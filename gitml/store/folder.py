@@ -328,9 +328,9 @@ def _links(name: str, folder: int) -> int:
 
 
 def _rename_if_absent(folder: int, temporary: str, base: str) -> PutOutcome:
-    """Create-only without links: writers of one folder take turns; the kernel lets go of a dead one's
-    turn.""" guard = os.open(_GUARD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666,
-    dir_fd=folder) try:
+    """Create-only without links: writers of one folder take turns, and a dead one's turn is over."""
+    guard = os.open(_GUARD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    try:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if _exists(base, folder):
             return PutOutcome.EXISTS
