@@ -1,0 +1,530 @@
+"""The verbs of GitML: one short method per command, with the command's name and words.
+
+`gitml.Registry("path").register("models/digits", "out")` does what `gitml -C path register models/digits out`
+does. Methods return frozen dataclasses and raise :class:`gitml.errors.GitMLError`; they print nothing, and
+report progress only to the `progress` they were given.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import UsageError
+from gitml.forge.base import Request
+from gitml.forge.detect import open_forge
+from gitml.model.names import AssetId
+from gitml.model.progress import SILENT, Progress
+from gitml.model.where import parse_where
+from gitml.promotion import history as _history
+from gitml.promotion import merge as _merge
+from gitml.promotion import plan as _plan
+from gitml.promotion import rollback as _rollback
+from gitml.registry import diff as _diff
+from gitml.registry import doctor as _doctor
+from gitml.registry import edit as _edit
+from gitml.registry import lineage as _lineage
+from gitml.registry import listing as _listing
+from gitml.registry import placement as _placement
+from gitml.registry import register as _register
+from gitml.registry import status as _status
+from gitml.registry import stored as _stored
+from gitml.registry import sync as _sync
+from gitml.registry import verification as _verification
+from gitml.registry.initialise import Initialised, initialise
+from gitml.registry.resolve import resolve
+from gitml.registry.workspace import Workspace
+
+Paths = str | Path
+
+
+def init(
+    directory: Paths = ".", *, store: str | None = None, remote: str | None = None, dry_run: bool = False
+) -> Initialised:
+    """Make a git repository a registry and commit `gitml.yaml`; again: no change.
+
+    Args:
+        directory: The registry's folder; made, and made a git repository, where it is none.
+        store: URL, or path relative to the current folder, of the store that the team shares.
+        remote: URL of the git remote `origin`.
+        dry_run: Only say what would be done.
+
+    Raises:
+        Conflict: Another store, remote or registry is there already.
+    """
+    return initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
+
+
+class Registry:
+    """The registry of the nearest `gitml.yaml` at or above a folder.
+
+    Args:
+        path: Where the caller is; relative paths start there.
+        registry: The registry's folder, if it is not at or above `path`.
+        jobs: Worker threads for transfers; None lets GitML choose.
+        progress: Where long work reports to.
+
+    Raises:
+        NotFound: There is no repository, or no registry in it.
+    """
+
+    def __init__(
+        self,
+        path: Paths = ".",
+        *,
+        registry: Paths | None = None,
+        jobs: int | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
+        self._path = path
+        self._registry = registry
+        self._jobs = jobs
+        self._progress = progress
+        self._open()
+
+    def _open(self) -> Workspace:
+        """A fresh view, so that a long-lived Registry sees what others did since."""
+        return Workspace.open(self._path, self._registry, progress=self._progress, jobs=self._jobs)
+
+    def register(
+        self,
+        asset: str,
+        *paths: Paths,
+        version: str | None = None,
+        bump: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        inputs: Sequence[str] = (),
+        spec: Mapping[str, Any] | None = None,
+        source: str | None = None,
+        command: str | None = None,
+        message: str | None = None,
+        branch: str | None = None,
+        offline: bool = False,
+        push: bool = False,
+        follow_links: bool = False,
+        dry_run: bool = False,
+    ) -> _register.Registered:
+        """Make the contents of `paths` the next version: bytes to the store, then one commit.
+
+        Equal contents and equal given fields change nothing (`created` is False).
+
+        Args:
+            asset: TYPE/NAME.
+            paths: A folder gives its contents, a file its base name.
+            version: Name of the version; default is the next integer.
+            bump: Part of the newest SemVer version to raise instead: major, minor or patch.
+            labels, metrics, params: Fields of the pointer; names to text, JSON values, JSON values.
+            inputs: `[ROLE=]REF` each: what it was made from; pinned by digest.
+            spec: What it is, by the schema of its type.
+            source: File that made the contents.
+            command: Command line that made them.
+            message: Description, one line.
+            branch: Branch to commit to; default is the one checked out.
+            offline: Keep the bytes in this clone until `push`.
+            push: Push afterwards.
+            follow_links: Copy what a symbolic link points to instead of refusing it.
+            dry_run: Plan only.
+
+        Raises:
+            UsageError: No branch to commit to, or no next version number.
+            InvalidInput: A name, path or field breaks a rule.
+            NotFound: A path or input does not exist.
+            Conflict: The version exists with other contents or fields.
+            PolicyRefused: The branch is a stage, or the contents were purged.
+        """
+        ws = self._open()
+        given = _register.Given(
+            version=version,
+            bump=bump,
+            labels=labels or {},
+            metrics=metrics or {},
+            params=params or {},
+            inputs=tuple(inputs),
+            spec=spec or {},
+            source=source,
+            command=command,
+            message=message,
+        )
+        result = _register.register(
+            ws,
+            AssetId.parse(asset, ws.config.known_types),
+            [Path(path) for path in paths],
+            given,
+            branch=branch,
+            offline=offline,
+            follow_links=follow_links,
+            dry_run=dry_run,
+        )
+        if push and not dry_run:
+            return replace(result, pushed=_sync.push(self._open()))
+        return result
+
+    def list(
+        self,
+        pattern: str | None = None,
+        *,
+        rev: str | None = None,
+        where: Sequence[str] = (),
+        sort: str | None = None,
+    ) -> _listing.Listing:
+        """List the newest version of each asset, or every version of one.
+
+        Args:
+            pattern: None, TYPE, or TYPE/NAME.
+            rev: Branch, tag or commit to read instead of HEAD.
+            where: `FIELD=VALUE` and the like (`!= < <= > >=`); all must hold.
+            sort: Field to sort by; `-` before it for descending.
+
+        Raises:
+            NotFound: No such asset or revision.
+            UsageError: A condition or field is malformed.
+        """
+        conditions = [parse_where(text) for text in where]
+        return _listing.list_versions(self._open(), pattern, rev=rev, where=conditions, sort=sort)
+
+    def show(
+        self, ref: str, *, rev: str | None = None, files: bool = False, lineage: bool = False
+    ) -> _listing.Shown:
+        """Everything the registry says of one version.
+
+        Raises:
+            NotFound: No such version; with `files`, no bytes of it.
+        """
+        return _listing.show(self._open(), ref, rev=rev, files=files, lineage=lineage)
+
+    def diff(self, a: str, b: str, *, rev: str | None = None) -> _diff.Difference:
+        """Fields, metrics, params and files in which two versions differ.
+
+        Raises:
+            NotFound: No such version, or no bytes of it.
+        """
+        return _diff.diff(self._open(), a, b, rev=rev)
+
+    def get(
+        self,
+        ref: str,
+        output: Paths | None = None,
+        *,
+        rev: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> _placement.Placement:
+        """Place the contents of a version in a folder, verified; only what differs is written.
+
+        Args:
+            ref: The version, or a file or folder in it (`REF:PATH`).
+            output: The folder; default is TYPE/NAME/VERSION in the work tree.
+            rev: Branch, tag or commit to read instead of HEAD.
+            include, exclude: Anchored globs; `*` stops at `/`, `**` does not.
+            force: Write over files that are in the way.
+            dry_run: Plan only.
+
+        Raises:
+            NotFound: No such version, path, or bytes.
+            Conflict: Files are in the way.
+            IntegrityError: Bytes in the store are wrong; none of them is left in place.
+        """
+        return _placement.get(
+            self._open(), ref, output, rev=rev, include=include, exclude=exclude, force=force, dry_run=dry_run
+        )
+
+    def open(self, ref: str, *, rev: str | None = None) -> io.RawIOBase:
+        """Open one file of a version (`REF:PATH`) for reading; only what is read is fetched, all of it verified.
+
+        Raises:
+            UsageError: The reference names no file.
+            NotFound: No such version or file.
+        """
+        return _stored.open_file(self._open(), ref, rev=rev)
+
+    def pull(
+        self,
+        *refs: str,
+        all: bool = False,  # noqa: A002, the flag's own name
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> _sync.Pulled:
+        """Fetch and fast-forward, then place contents under TYPE/NAME/VERSION/.
+
+        Args:
+            refs: What to place; default is the newest version of each asset, on a stage branch what it runs.
+            all: Place every version.
+            force: Write over files that are in the way.
+            dry_run: Fetch, and say what would be placed.
+
+        Raises:
+            Conflict: The branch has diverged, or files are in the way.
+        """
+        return _sync.pull(self._open(), refs, every=all, force=force, dry_run=dry_run)
+
+    def push(self, remote: str | None = None, *, verify: bool = True, dry_run: bool = False) -> _sync.Pushed:
+        """Send bytes, then refs; sets the upstream the first time.
+
+        Args:
+            remote: Git remote; default is the team's.
+            verify: Run the user's pre-push hook.
+            dry_run: Fetch and plan only.
+
+        Raises:
+            UsageError: No remote, or no store to send the bytes to.
+            Conflict: The remote has a version with another pointer, or has moved on.
+        """
+        return _sync.push(self._open(), remote, verify=verify, dry_run=dry_run)
+
+    def status(self, *refs: str, remote: bool = False) -> _status.Status:
+        """What differs between working files, store, remote, and HEAD.
+
+        Args:
+            refs: Only these versions.
+            remote: Fetch first, and ask the store for the bytes of each version.
+        """
+        return _status.status(self._open(), refs, remote=remote)
+
+    def verify(
+        self,
+        *refs: str,
+        all: bool = False,  # noqa: A002, the flag's own name
+        deep: bool = False,
+    ) -> _verification.Verification:
+        """Check that every pointer is valid and its bytes are in the store.
+
+        Args:
+            refs: Only these versions; default is every version of HEAD.
+            all: Every version of every branch.
+            deep: Read all bytes and hash them again.
+
+        Raises:
+            IntegrityError: Something is wrong; `context["faults"]` lists all of it.
+        """
+        return _verification.verify(self._open(), refs, every=all, deep=deep)
+
+    def alias(
+        self, asset: str, alias: str, version: str, *, branch: str | None = None, dry_run: bool = False
+    ) -> _edit.Edited:
+        """Point a movable name at a version, by a commit on the default branch or on `branch`.
+
+        Raises:
+            NotFound: No such asset or version.
+            Conflict: The alias clashes with a version or stage.
+        """
+        return _edit.alias(self._open(), asset, alias, version, branch=branch, dry_run=dry_run)
+
+    def deprecate(
+        self,
+        ref: str,
+        *,
+        message: str | None = None,
+        replaced_by: str | None = None,
+        branch: str | None = None,
+        dry_run: bool = False,
+    ) -> _edit.Edited:
+        """Mark a version as one that should no longer be used, by a commit on the default branch or on `branch`.
+
+        Raises:
+            NotFound: No such version or replacement.
+        """
+        return _edit.deprecate(
+            self._open(), ref, message=message, replaced_by=replaced_by, branch=branch, dry_run=dry_run
+        )
+
+    def lineage(self, ref: str, *, rev: str | None = None, direction: str = "up") -> _lineage.Lineage:
+        """What a version was made from (`up`), or what was made from it (`down`).
+
+        Raises:
+            NotFound: No such version.
+            UsageError: The direction is neither.
+        """
+        try:
+            way = _lineage.Direction(direction)
+        except ValueError as error:
+            raise UsageError(
+                f"direction {direction!r} is neither up nor down", hint="--up or --down"
+            ) from error
+        return _lineage.lineage(self._open(), ref, rev=rev, direction=way)
+
+    def promote(
+        self,
+        *refs: str,
+        target: str,
+        source: str | None = None,
+        repo: str | None = None,
+        title: str | None = None,
+        body: str | None = None,
+        draft: bool = False,
+        reviewers: Sequence[str] = (),
+        auto_merge: bool = False,
+        dry_run: bool = False,
+    ) -> _plan.Promotion:
+        """Ask to move versions to a stage: opens a request, or updates the open one.
+
+        Args:
+            refs: The versions; none promotes what the branch `source` added, with its code.
+            target: The stage.
+            source: Branch that the references are read on, or that is promoted.
+            repo: The repository that holds the request; must be this clone's remote.
+            title, body: Of the request.
+            draft: Not to be merged yet.
+            reviewers: Who should look at it.
+            auto_merge: Merge as soon as the policy allows.
+            dry_run: Plan only.
+
+        Raises:
+            PolicyRefused: What merge would refuse, approvals aside; lists every reason.
+            NotFound: No such version, or it is not pushed yet.
+            Conflict: The branches conflict.
+        """
+        return _plan.promote(
+            self._open(),
+            refs,
+            target=target,
+            source=source,
+            repo=repo,
+            title=title,
+            body=body,
+            draft=draft,
+            reviewers=reviewers,
+            auto_merge=auto_merge,
+            dry_run=dry_run,
+        )
+
+    def rollback(
+        self, asset: str, *, target: str, to: str | None = None, dry_run: bool = False
+    ) -> _plan.Promotion:
+        """Ask to let a stage run a version that ran there before.
+
+        Args:
+            asset: TYPE/NAME.
+            target: The stage.
+            to: The version; default is the one before the present one.
+            dry_run: Plan only.
+
+        Raises:
+            NotFound: The asset was never on the stage, or nothing ran there before.
+            PolicyRefused: The version never ran there.
+        """
+        return _rollback.rollback(self._open(), asset, target=target, to=to, dry_run=dry_run)
+
+    def history(self, what: str, *, at: str | None = None) -> _history.History:
+        """Who put what on a stage, when, by which request; or what an asset went through.
+
+        Args:
+            what: A stage, or TYPE/NAME.
+            at: ISO 8601 date or time; the answer is then the state at that time.
+
+        Raises:
+            NotFound: No such stage or asset, or the clone is too shallow to tell.
+        """
+        return _history.history(self._open(), what, at=at)
+
+    def doctor(self) -> _doctor.Diagnosis:
+        """Judge the installation: git, identity, configuration, store, remote, protection of the stages."""
+        return _doctor.diagnose(self._path, self._registry)
+
+    @property
+    def requests(self) -> Requests:
+        """The requests of this registry's forge (`gitml pr`)."""
+        return Requests(self._open())
+
+    @property
+    def stores(self) -> Stores:
+        """The stores of this registry (`gitml store`)."""
+        return Stores(self._open())
+
+
+class Requests:
+    """Requests to promote, on the forge of the repository, `local` included."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._ws = workspace
+
+    def list(self, state: str = "open") -> tuple[Request, ...]:
+        """Requests in a state: open, merged, closed, rejected or all; newest first.
+
+        Raises:
+            UsageError: No such state.
+            StoreUnavailable: The remote did not answer.
+        """
+        return tuple(open_forge(self._ws).list(state))
+
+    def show(self, number: int) -> Request:
+        """One request with its reviews and events.
+
+        Raises:
+            NotFound: No such request.
+        """
+        return open_forge(self._ws).get(number)
+
+    def approve(self, number: int, message: str | None = None) -> Request:
+        """Approve the request's present head.
+
+        Raises:
+            NotFound: No such request.
+            Conflict: It is not open.
+            PolicyRefused: The author cannot approve.
+        """
+        return open_forge(self._ws).approve(number, message)
+
+    def reject(self, number: int, message: str) -> Request:
+        """Reject the request, saying why.
+
+        Raises:
+            NotFound: No such request.
+            Conflict: It is not open.
+        """
+        return open_forge(self._ws).reject(number, message)
+
+    def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
+        """Judge the request against the stage as it is now, and merge it.
+
+        Raises:
+            PolicyRefused: A rule is not satisfied; lists every reason.
+            Conflict: It conflicts with what the stage runs now, or is closed.
+        """
+        return _merge.merge_request(self._ws, open_forge(self._ws), number, dry_run=dry_run)
+
+    def close(self, number: int) -> Request:
+        """Close the request without merging it.
+
+        Raises:
+            NotFound: No such request.
+            Conflict: It is merged already.
+        """
+        return open_forge(self._ws).close(number)
+
+
+class Stores:
+    """The stores that this registry's configuration names."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._ws = workspace
+
+    def list(self) -> tuple[_stored.StoreInfo, ...]:
+        """Every store: name, location, where that is said, and whether it is trusted on this machine."""
+        return _stored.stores(self._ws)
+
+    def trust(self, name: str) -> _stored.Trusted:
+        """Accept the present location of a store on this machine.
+
+        Raises:
+            UsageError: No such store.
+        """
+        return _stored.trust(self._ws, name)
+
+    def verify(self, name: str | None = None) -> _stored.StoreVerification:
+        """Check every object of a store against its name, and every version's tree for completeness.
+
+        Raises:
+            IntegrityError: Something is wrong; `context["faults"]` lists all of it.
+        """
+        return _stored.verify(self._ws, name)
+
+    def du(self, name: str | None = None) -> _stored.DiskUsage:
+        """Unique and shared bytes of each version in a store."""
+        return _stored.du(self._ws, name)

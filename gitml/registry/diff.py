@@ -1,0 +1,120 @@
+"""In what two versions differ: fields, numbers, files, and the bytes between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gitml.model.names import VersionId
+from gitml.registry.resolve import Resolved, resolve
+from gitml.registry.workspace import Workspace
+from gitml.store.reader import TreeReader, changes
+
+_COMPARED = ("description", "labels", "inputs", "source", "params", "metrics", "spec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """A field of the pointer that differs; nested fields are dotted, an absent one is None."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A file that differs; a size is None on the side that does not have it."""
+
+    path: str
+    old_bytes: int | None
+    new_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What `diff` found.
+
+    Attributes:
+        old, new: The versions.
+        fields: Fields of the pointer that differ, metrics and params among them.
+        added, removed, changed: Files.
+        moved_bytes: Size of the files that going from old to new has to write.
+        equal: Nothing differs.
+    """
+
+    old: VersionId
+    new: VersionId
+    fields: tuple[FieldChange, ...]
+    added: tuple[FileChange, ...]
+    removed: tuple[FileChange, ...]
+    changed: tuple[FileChange, ...]
+    moved_bytes: int
+    equal: bool
+
+
+def diff(ws: Workspace, a: str, b: str, *, rev: str | None = None) -> Difference:
+    """Compare two versions; equal parts of their contents are not read.
+
+    Raises:
+        NotFound: No such version, or its bytes are in no store.
+    """
+    old, new = resolve(ws, a, rev=rev), resolve(ws, b, rev=rev)
+    fields = _fields(old.pointer.to_dict(), new.pointer.to_dict())
+    files = [] if old.pointer.contents.digest == new.pointer.contents.digest else _files(ws, old, new)
+    added = tuple(change for change in files if change.old_bytes is None)
+    removed = tuple(change for change in files if change.new_bytes is None)
+    changed = tuple(
+        change for change in files if change.old_bytes is not None and change.new_bytes is not None
+    )
+    return Difference(
+        old=old.id,
+        new=new.id,
+        fields=fields,
+        added=added,
+        removed=removed,
+        changed=changed,
+        moved_bytes=sum(change.new_bytes or 0 for change in (*added, *changed)),
+        equal=not (fields or files),
+    )
+
+
+def _fields(old: dict[str, Any], new: dict[str, Any]) -> tuple[FieldChange, ...]:
+    before, after = _flat(old), _flat(new)
+    names = sorted({*before, *after}, key=lambda name: (_COMPARED.index(name.split(".")[0]), name))
+    return tuple(
+        FieldChange(field=name, old=before.get(name), new=after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    )
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                add(f"{name}.{key}", inner)
+        elif value not in (None, {}, []):
+            flat[name] = value
+
+    for name in _COMPARED:
+        add(name, fields.get(name))
+    return flat
+
+
+def _files(ws: Workspace, old: Resolved, new: Resolved) -> list[FileChange]:
+    return [
+        FileChange(
+            path=path,
+            old_bytes=before.size_bytes if before else None,
+            new_bytes=after.size_bytes if after else None,
+        )
+        for path, before, after in changes(_tree(ws, old), _tree(ws, new))
+    ]
+
+
+def _tree(ws: Workspace, found: Resolved) -> TreeReader:
+    store, root = ws.stores(ws.at(found.commit).config).locate(found.pointer)
+    return store.tree(root, expected=found.pointer.contents, label=str(found.id))

@@ -1,0 +1,148 @@
+"""Judge the installation: git, identity, registry, stores, remote, and what protects the stages."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from gitml._version import __version__
+from gitml.errors import GitMLError
+from gitml.git.repository import Repository, git_version
+from gitml.registry.stores import DEFAULT
+from gitml.registry.workspace import Workspace
+
+_OLDEST_GIT = (2, 38)
+
+
+class Health(Enum):
+    """Verdict of one check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        health: The verdict.
+        found: What was found, in words.
+        hint: What to do, unless all is well.
+    """
+
+    name: str
+    health: Health
+    found: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything that `doctor` looked at, and whether anything failed."""
+
+    healthy: bool
+    checks: tuple[Check, ...]
+
+
+def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diagnosis:
+    """Look at everything a command depends on; reports faults instead of raising them."""
+    checks = [_program(), _git()]
+    try:
+        ws = Workspace.open(path, registry)
+        checks += [
+            _ok("registry", f"{ws.folder or '.'} in {ws.repo.top or ws.repo.git_dir}"),
+            _attempt("configuration", lambda: _configuration(ws)),
+            _attempt("identity", lambda: _identity(ws.repo)),
+            _attempt("store", lambda: _store(ws)),
+            _attempt("remote", lambda: _remote(ws)),
+            _attempt("stages", lambda: _stages(ws)),
+        ]
+    except GitMLError as error:
+        checks.append(_failed("registry", error))
+    return Diagnosis(healthy=all(check.health is not Health.FAILED for check in checks), checks=tuple(checks))
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name=name, health=Health.OK, found=found)
+
+
+def _failed(name: str, error: GitMLError) -> Check:
+    return Check(name=name, health=Health.FAILED, found=error.message, hint=error.hint)
+
+
+def _attempt(name: str, check: object) -> Check:
+    try:
+        return check()  # type: ignore[operator, no-any-return]
+    except GitMLError as error:
+        return _failed(name, error)
+
+
+def _program() -> Check:
+    return _ok("gitml", f"{__version__} on Python {platform.python_version()}, {platform.system()}")
+
+
+def _git() -> Check:
+    try:
+        version = git_version()
+    except GitMLError as error:
+        return _failed("git", error)
+    text = ".".join(map(str, version))
+    if version[:2] < _OLDEST_GIT:
+        return Check(
+            name="git", health=Health.FAILED, found=f"{text} is too old", hint="install git 2.38 or newer"
+        )
+    return _ok("git", text)
+
+
+def _configuration(ws: Workspace) -> Check:
+    config = ws.config
+    return _ok(
+        "configuration",
+        f"default branch {config.default_branch}, stages {', '.join(config.stages) or 'none'}, "
+        f"{len(ws.head().assets())} assets with {len(ws.head().ids())} versions at HEAD",
+    )
+
+
+def _identity(repo: Repository) -> Check:
+    identity = repo.identity()
+    return _ok("identity", f"{identity.name} <{identity.email}>")
+
+
+def _store(ws: Workspace) -> Check:
+    stores = ws.stores(ws.config)
+    if DEFAULT not in stores.names():
+        return Check(
+            name="store",
+            health=Health.WARNING,
+            found="none configured: bytes stay in this clone's embedded store",
+            hint="gitml init --store URL|PATH",
+        )
+    stores.configured(DEFAULT).probe()
+    return _ok("store", stores.location(DEFAULT))
+
+
+def _remote(ws: Workspace) -> Check:
+    if ws.remote is None:
+        return Check(
+            name="remote",
+            health=Health.WARNING,
+            found="this clone has no git remote: nothing is shared",
+            hint="gitml init --remote URL",
+        )
+    ws.repo.fetch(ws.remote)
+    return _ok("remote", f"{ws.remote} answers")
+
+
+def _stages(ws: Workspace) -> Check:
+    return Check(
+        name="stages",
+        health=Health.WARNING,
+        found=f"{', '.join(ws.config.stages) or 'none'}: GitML moves them by request only, but nothing that can be seen "
+        "from here stops a plain `git push` to them",
+        hint="protect these branches on the server",
+    )

@@ -1,0 +1,171 @@
+"""What is said of an asset as a whole: movable aliases and deprecations, kept in `about.yaml`.
+
+Both are read from the default branch only, so that is where they are written, unless a branch is named for
+an ordinary request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gitml.errors import Busy, Conflict, NotFound
+from gitml.git.repository import Stale
+from gitml.model.about import About, Deprecation
+from gitml.model.names import AssetId, VersionId, check_word
+from gitml.registry.resolve import LATEST, resolve, resolve_asset
+from gitml.registry.snapshot import ABOUT_FILE, Snapshot
+from gitml.registry.workspace import HEADS, Workspace
+
+_COMMIT_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What `alias` or `deprecate` did.
+
+    Attributes:
+        asset: The asset.
+        branch: Branch that was written to.
+        commit: The new commit; None where nothing changed or on a dry run.
+        changed: Whether `about.yaml` differs from before.
+        aliases: Every alias afterwards.
+        deprecated: Every deprecated version afterwards.
+    """
+
+    asset: AssetId
+    branch: str
+    commit: str | None
+    changed: bool
+    aliases: dict[str, str]
+    deprecated: dict[str, Deprecation]
+
+
+def alias(
+    ws: Workspace,
+    asset_text: str,
+    name: str,
+    version: str,
+    *,
+    branch: str | None = None,
+    dry_run: bool = False,
+) -> Edited:
+    """Point a movable name at a version.
+
+    Raises:
+        InvalidInput: The alias is no valid word.
+        NotFound: No such asset or version.
+        Conflict: The alias would clash with a version or stage.
+    """
+    asset, snapshot = resolve_asset(ws, asset_text)
+    check_word(name, "alias")
+    if (
+        name in snapshot.config.stages
+        or name == LATEST
+        or any(v.text == name for v in snapshot.versions(asset))
+    ):
+        raise Conflict(
+            f"{name} already names a stage or version of {asset}",
+            code="name-taken",
+            hint="choose another alias",
+            context={"asset": str(asset), "alias": name},
+        )
+    target = resolve(ws, f"{asset}@{version}").id
+    return _edit(
+        ws,
+        asset,
+        lambda about: replace(about, aliases={**about.aliases, name: target.version.text}),
+        f"Alias {asset}@{name} is version {target.version}",
+        branch,
+        dry_run,
+    )
+
+
+def deprecate(
+    ws: Workspace,
+    ref: str,
+    *,
+    message: str | None = None,
+    replaced_by: str | None = None,
+    branch: str | None = None,
+    dry_run: bool = False,
+) -> Edited:
+    """Mark a version as one that should no longer be used; it stays readable.
+
+    Raises:
+        NotFound: No such version, or no such replacement.
+    """
+    target = resolve(ws, ref).id
+    successor = resolve(ws, replaced_by).id if replaced_by else None
+    if successor == target:
+        raise Conflict(
+            f"{target} cannot replace itself", code="replaced-by-itself", hint="name another version"
+        )
+    entry = Deprecation(reason=message, replaced_by=_relative(successor, target))
+    return _edit(
+        ws,
+        target.asset,
+        lambda about: replace(about, deprecated={**about.deprecated, target.version.text: entry}),
+        f"Deprecate {target}\n" + (f"\n{message}\n" if message else ""),
+        branch,
+        dry_run,
+    )
+
+
+def _relative(successor: VersionId | None, target: VersionId) -> str | None:
+    if successor is None:
+        return None
+    return successor.version.text if successor.asset == target.asset else str(successor)
+
+
+def _edit(
+    ws: Workspace,
+    asset: AssetId,
+    change: Callable[[About], About],
+    message: str,
+    branch: str | None,
+    dry_run: bool,
+) -> Edited:
+    name = branch or ws.config.default_branch
+    for _ in range(_COMMIT_TRIES):
+        snapshot, tip = _base(ws, name, asset)
+        before = snapshot.about(asset)
+        after = change(before)
+        commit: str | None = None
+        if after != before and not dry_run:
+            path = snapshot.path(asset.folder, ABOUT_FILE)
+            outcome = ws.repo.commit_changes(
+                name, {path: after.format()}, message, expected_tip=tip, start=snapshot.commit
+            )
+            if isinstance(outcome, Stale):
+                continue
+            commit = outcome
+        return Edited(
+            asset=asset,
+            branch=name,
+            commit=commit,
+            changed=after != before,
+            aliases=dict(after.aliases),
+            deprecated=dict(after.deprecated),
+        )
+    raise Busy(
+        f"the branch {name} moved {_COMMIT_TRIES} times while {asset} was to be edited on it",
+        code="branch-moves",
+        hint="run the command again",
+    )
+
+
+def _base(ws: Workspace, branch: str, asset: AssetId) -> tuple[Snapshot, str | None]:
+    """The snapshot to edit, and the local branch's tip (None where the branch has to be made)."""
+    tip = ws.repo.refs(HEADS + branch).get(HEADS + branch)
+    found = ws.tip(branch)
+    commit = tip or (found.commit if found else ws.default_tip().commit)
+    snapshot = ws.at(commit)
+    if not snapshot.versions(asset):
+        raise NotFound(
+            f"{asset} is not on {branch} yet, and aliases and deprecations are kept there",
+            code="asset-not-found",
+            hint=f"merge the branch that registered it into {branch}, or use --branch",
+            context={"asset": str(asset), "branch": branch},
+        )
+    return snapshot, tip

@@ -1,0 +1,535 @@
+"""Register a version: contents to the store, pointer to git, one commit.
+
+The order is the promise: bytes are durable in the store and the version is claimed there before the commit
+that names them exists. A crash in between leaves garbage in the store, never a pointer without bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import Busy, Conflict, NotFound, PolicyRefused, UsageError
+from gitml.git.repository import Operation, Repository, Stale
+from gitml.model.config import Config
+from gitml.model.names import AssetId, Version, VersionId, bump, next_integer
+from gitml.model.pointer import Contents, Input, Pointer, Source
+from gitml.model.redact import strip_credentials
+from gitml.registry.resolve import LATEST, resolve
+from gitml.registry.review import review_copies
+from gitml.registry.snapshot import ABOUT_FILE, CONFIG_FILE, POINTER_FILE, Snapshot
+from gitml.registry.stores import DEFAULT, EMBEDDED
+from gitml.registry.sync import Pushed
+from gitml.registry.workspace import HEADS, REMOTES, Workspace
+from gitml.store.source import FolderSource
+from gitml.store.store import Claimed, Root, RootKey, Store, WriteStats, WrittenTree
+
+_COMMIT_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the caller says of the new version; None or empty means: not said.
+
+    Attributes:
+        version: Number or name to register as.
+        bump: Part of the newest SemVer version to raise: major, minor, patch.
+        labels, metrics, params, spec: Fields of the pointer.
+        inputs: `[ROLE=]REF` each.
+        source: File that made the contents, relative to the caller.
+        command: Command line that made the contents.
+        message: Description of the version.
+    """
+
+    version: str | None = None
+    bump: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[str] = ()
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
+    command: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterPlan:
+    """What `register` would do; made without reading contents.
+
+    Attributes:
+        ref: The version it would make, unless the contents equal the newest one's.
+        branch: Branch that gets the commit.
+        new_branch: Whether that branch has to be made.
+        store: Store that gets the bytes.
+        files, size_bytes: What would be read.
+        warnings: What a person should know.
+    """
+
+    ref: VersionId
+    branch: str
+    new_branch: bool
+    store: str
+    files: int
+    size_bytes: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What `register` did.
+
+    Attributes:
+        ref: The version.
+        created: False where an equal version was there already and nothing was written to git.
+        branch: Branch that holds it.
+        commit: Commit that holds it.
+        digest: Tree digest of the contents.
+        files, size_bytes: The contents.
+        new_bytes: Bytes that the store did not have.
+        reused_bytes: Bytes that deduplication found in the store.
+        stored_bytes: Bytes written to the store, after compression.
+        store: Store that has them; `embedded` until `gitml push` sends them.
+        warnings: What a person should know.
+        plan: Set on a dry run, where nothing above it was done.
+        pushed: What pushing afterwards did, where asked for.
+    """
+
+    ref: VersionId
+    created: bool
+    branch: str
+    commit: str | None
+    digest: str | None
+    files: int
+    size_bytes: int
+    new_bytes: int = 0
+    reused_bytes: int = 0
+    stored_bytes: int = 0
+    store: str = DEFAULT
+    warnings: tuple[str, ...] = ()
+    plan: RegisterPlan | None = None
+    pushed: Pushed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where the commit goes."""
+
+    branch: str
+    tip: str
+    is_new: bool
+    snapshot: Snapshot
+
+
+def register(
+    ws: Workspace,
+    asset: AssetId,
+    paths: Sequence[Path],
+    given: Given,
+    *,
+    branch: str | None = None,
+    offline: bool = False,
+    follow_links: bool = False,
+    dry_run: bool = False,
+) -> Registered:
+    """Make the contents of `paths` the next version of an asset.
+
+    Running it again with equal contents and equal given fields changes nothing.
+
+    Args:
+        ws: The registry.
+        asset: Type and name.
+        paths: A folder gives its contents, a file its base name; relative to the caller.
+        given: Fields of the pointer.
+        branch: Branch to commit to instead of the one checked out; made from the default branch if new.
+        offline: Write to the embedded store, whatever is configured.
+        follow_links: Copy what a symbolic link points to instead of refusing it.
+        dry_run: Plan only; no contents are read.
+
+    Raises:
+        UsageError: No branch to commit to, or no next version number.
+        InvalidInput: A name, path, or field breaks a rule.
+        NotFound: A path or input does not exist, or `gitml.yaml` is not committed.
+        Conflict: The named version exists with other contents or fields.
+        PolicyRefused: The branch is a stage, or the contents were purged.
+        StoreUnavailable, NoSpace, AccessDenied: The store refused.
+    """
+    target = _target(ws, branch)
+    config = target.snapshot.config
+    _check_version_word(target.snapshot, asset, given.version, ws)
+    draft = _draft(ws, asset, given, config)
+    source = FolderSource([ws.caller / path for path in paths], follow_links=follow_links)
+    store_name, store = ws.stores(config).target(offline=offline)
+    existing = _existing(ws, asset)
+    warnings = [*_dirty_warning(draft)]
+    if dry_run:
+        return _planned(asset, given, target, existing, source, store_name, warnings)
+    newest = _compared(target.snapshot, asset, given)
+    written = store.write(source, earlier=_earlier(ws, newest, store), progress=ws.progress)
+    warnings += source.warnings
+    if newest is not None and _says_nothing_new(newest, written.root, draft, given):
+        return _unchanged(newest, target, written, store_name, warnings)
+    _refuse_taken(existing, asset, given)
+    version = _claim(ws, config, store, asset, given, existing, written)
+    pointer = replace(draft, id=version, contents=_contents(written.root))
+    commit = _commit(ws, target, pointer, review_copies(store.tree(written.root)))
+    return _result(pointer, target, commit, written.stats, store_name, warnings)
+
+
+def _target(ws: Workspace, branch: str | None) -> _Target:
+    head = ws.repo.head()
+    if branch is None:
+        if head.branch is None or head.operation in (Operation.REBASE, Operation.BISECT):
+            raise UsageError(
+                "HEAD is detached: there is no branch to commit to"
+                if head.branch is None
+                else "a rebase is in progress: there is no branch to commit to",
+                code="no-branch",
+                hint="--branch NAME",
+            )
+        branch = head.branch
+    if branch == head.branch and head.operation is not None:
+        raise Conflict(
+            f"a {head.operation.value} is in progress on {branch}",
+            code="operation-in-progress",
+            hint=f"finish it, or git {head.operation.value} --abort",
+        )
+    tip = ws.repo.refs(HEADS + branch).get(HEADS + branch)
+    snapshot = ws.head() if head.commit else None
+    if tip is None:
+        if snapshot is None:
+            raise NotFound("this repository has no commit yet", code="no-commit", hint="gitml init")
+        tracking = f"{REMOTES}{ws.remote}/{branch}"
+        start = ws.repo.refs(tracking).get(tracking) or ws.default_tip(snapshot.config).commit
+        found = _Target(branch=branch, tip=start, is_new=True, snapshot=ws.at(start))
+    else:
+        found = _Target(branch=branch, tip=tip, is_new=False, snapshot=ws.at(tip))
+    _refuse_stage(found.snapshot, branch)
+    return found
+
+
+def _refuse_stage(snapshot: Snapshot, branch: str) -> None:
+    try:
+        stages = snapshot.config.stages
+    except NotFound as error:
+        raise NotFound(
+            f"{CONFIG_FILE} is not committed on {branch}", code="no-registry", hint="gitml init"
+        ) from error
+    if branch in stages:
+        raise PolicyRefused(
+            f"{branch} is a stage: versions reach it by promotion only",
+            code="stage-is-protected",
+            hint=f"gitml register … --branch working/NAME, then gitml promote TYPE/NAME -t {branch}",
+            context={"reasons": [f"{branch} is a stage"]},
+        )
+
+
+def _check_version_word(snapshot: Snapshot, asset: AssetId, version: str | None, ws: Workspace) -> None:
+    if version is None:
+        return
+    aliases = ws.at(ws.default_tip(snapshot.config).commit).about(asset).aliases
+    taken = {LATEST, *snapshot.config.stages, *aliases}
+    if version in taken:
+        raise Conflict(
+            f"{version} is already a stage or alias of {asset}, so it cannot name a version",
+            code="name-taken",
+            hint="choose another --version",
+        )
+
+
+def _draft(ws: Workspace, asset: AssetId, given: Given, config: Config) -> Pointer:
+    """The pointer but for version and contents, which the store decides."""
+    nothing = Contents.empty()
+    identity = ws.repo.identity()
+    return Pointer(
+        id=VersionId(asset=asset, version=Version.parse(given.version or "1")),
+        description=given.message,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        author=f"{identity.name} <{identity.email}>",
+        labels=dict(given.labels),
+        contents=nothing,
+        inputs=tuple(_pinned(ws, text) for text in given.inputs),
+        source=_source(ws, given),
+        params=dict(given.params),
+        metrics=dict(given.metrics),
+        spec=dict(given.spec),
+    ).checked(config)
+
+
+def _pinned(ws: Workspace, text: str) -> Input:
+    role, separator, ref = text.partition("=")
+    if not separator:
+        role, ref = "", text
+    found = resolve(ws, ref)
+    return Input(ref=found.id, digest=found.pointer.contents.digest, role=role or None)
+
+
+def _source(ws: Workspace, given: Given) -> Source:
+    """Code that made the contents: the caller's repository, which need not be the registry's."""
+    try:
+        repo = Repository.discover(ws.caller)
+    except NotFound:
+        return Source(path=given.source, command=given.command)
+    remotes = repo.remotes()
+    url = remotes.get("origin") or next(iter(remotes.values()), None)
+    commit = repo.head().commit
+    return Source(
+        repo=strip_credentials(url) if url else None,
+        commit=commit,
+        dirty=repo.is_dirty() if commit and repo.top else None,
+        path=_source_path(repo, ws.caller, given.source),
+        command=given.command,
+    )
+
+
+def _source_path(repo: Repository, caller: Path, path: str | None) -> str | None:
+    if path is None or repo.top is None:
+        return path
+    full = (caller / path).resolve()
+    if not full.exists():
+        raise NotFound(
+            f"--source {path} does not exist", code="no-source", hint="name the file that made the contents"
+        )
+    top = repo.top.resolve()
+    return full.relative_to(top).as_posix() if full.is_relative_to(top) else path
+
+
+def _dirty_warning(draft: Pointer) -> list[str]:
+    if draft.source.dirty:
+        return [
+            "the work tree has uncommitted changes: `source` says dirty, and its commit does not rebuild this version"
+        ]
+    return []
+
+
+def _existing(ws: Workspace, asset: AssetId) -> list[Version]:
+    """Versions of the asset on all local and remote-tracking branches."""
+    found: dict[str, Version] = {}
+    for commit in sorted(set(ws.branch_tips().values())):
+        folder = ws.at(commit).path(asset.folder)
+        for entry in ws.repo.tree(commit, folder, recursive=False):
+            name = entry.path.rsplit("/", 1)[-1]
+            if entry.kind == "tree" and name not in found:
+                found[name] = Version.parse(name)
+    return sorted(found.values())
+
+
+def _compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
+    """The version that decides whether there is anything new: the named one, else the newest."""
+    versions = snapshot.versions(asset)
+    if given.version is not None:
+        versions = tuple(version for version in versions if version.text == given.version)
+    return snapshot.pointer(VersionId(asset=asset, version=versions[-1])) if versions else None
+
+
+def _earlier(ws: Workspace, newest: Pointer | None, store: Store) -> list[Root]:
+    """The tree that the new one most likely shares chunks with."""
+    if newest is None:
+        return []
+    key = RootKey(registry=ws.config.registry, id=newest.id)
+    root = store.root(key)
+    return [root] if root is not None else []
+
+
+def _says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) -> bool:
+    pairs = [
+        (given.message, old.description, draft.description),
+        (given.labels, dict(old.labels), dict(draft.labels)),
+        (given.metrics, dict(old.metrics), dict(draft.metrics)),
+        (given.params, dict(old.params), dict(draft.params)),
+        (given.spec, dict(old.spec), dict(draft.spec)),
+        (given.inputs, old.inputs, draft.inputs),
+        (given.source, old.source.path, draft.source.path),
+        (given.command, old.source.command, draft.source.command),
+    ]
+    return old.contents.digest == root.tree and all(was == now for said, was, now in pairs if said)
+
+
+def _refuse_taken(existing: Sequence[Version], asset: AssetId, given: Given) -> None:
+    if given.version is None:
+        return
+    wanted = Version.parse(given.version)
+    same = next((version for version in existing if version.same_as(wanted)), None)
+    if same is not None:
+        raise Conflict(
+            f"{asset}@{same} exists with other contents or fields; a version is write-once"
+            if same.text == wanted.text
+            else f"{asset}@{wanted} would be confused with {asset}@{same}",
+            code="version-exists",
+            hint="leave --version out for the next number, or name another",
+            context={"ref": f"{asset}@{same}"},
+        )
+
+
+def _claim(
+    ws: Workspace,
+    config: Config,
+    store: Store,
+    asset: AssetId,
+    given: Given,
+    existing: Sequence[Version],
+    written: WrittenTree,
+) -> VersionId:
+    """Take a version number in the store; the root decides between writers that race."""
+    stores = ws.stores(config)
+    if given.version is not None or given.bump is not None:
+        version = (
+            Version.parse(given.version) if given.version else bump(max(existing), _part(given, existing))
+        )
+        if isinstance(
+            claimed := store.claim(stores.key(VersionId(asset=asset, version=version)), written), Claimed
+        ):
+            return VersionId(asset=asset, version=version)
+        raise Conflict(
+            f"{asset}@{version} is taken in the store by other contents ({claimed.root.tree})",
+            code="version-exists",
+            hint="git fetch, then choose the next version",
+            context={"ref": f"{asset}@{version}"},
+        )
+    version = _first_free(
+        stores.claimed(asset, store), existing, lambda v: _is_ours(store, stores.key(v), written), asset
+    )
+    while True:
+        id_ = VersionId(asset=asset, version=version)
+        if isinstance(store.claim(stores.key(id_), written), Claimed):
+            return id_
+        version = next_integer([*existing, version])
+
+
+def _part(given: Given, existing: Sequence[Version]) -> Any:
+    if not existing:
+        raise UsageError("--bump needs an earlier version", code="nothing-to-bump", hint="--version 0.1.0")
+    return given.bump
+
+
+def _is_ours(store: Store, key: RootKey, written: WrittenTree) -> bool:
+    root = store.root(key)
+    return root is not None and root.tree == written.root.tree
+
+
+def _first_free(
+    claimed: Sequence[Version], existing: Sequence[Version], is_ours: Any, asset: AssetId
+) -> Version:
+    """The next integer above all branches and roots.
+
+    A root above every branch that holds these same contents is what an interrupted run of this command left:
+    it is taken up again.
+    """
+    version = next_integer(existing)
+    above = sorted(v for v in claimed if v.is_integer and v >= version)
+    for candidate in above[-8:]:
+        if is_ours(VersionId(asset=asset, version=candidate)):
+            return candidate
+    return next_integer([*existing, *above])
+
+
+def _contents(root: Root) -> Contents:
+    return Contents(
+        digest=root.tree,
+        listing=root.listing,
+        size_bytes=root.size_bytes,
+        files=root.files,
+        store=DEFAULT,
+        review=(),
+    )
+
+
+def _commit(ws: Workspace, target: _Target, pointer: Pointer, copies: Mapping[str, bytes]) -> str:
+    """Commit the version's folder; where the branch moved meanwhile, on its new tip."""
+    pointer = replace(pointer, contents=replace(pointer.contents, review=tuple(copies)))
+    files = {POINTER_FILE: pointer.format(), **copies}
+    changes = {target.snapshot.path(pointer.id.folder, name): data for name, data in files.items()}
+    message = f"Register {pointer.id}\n" + (f"\n{pointer.description}\n" if pointer.description else "")
+    start, tip = target.tip, None if target.is_new else target.tip
+    for _ in range(_COMMIT_TRIES):
+        outcome = ws.repo.commit_changes(target.branch, changes, message, expected_tip=tip, start=start)
+        if not isinstance(outcome, Stale):
+            return outcome
+        tip = ws.repo.refs(HEADS + target.branch).get(HEADS + target.branch)
+        start = tip or start
+        if ws.at(start).has(pointer.id):
+            raise Conflict(
+                f"{pointer.id} was registered by another process meanwhile",
+                code="version-exists",
+                hint="run the command again: it takes the next version",
+            )
+    raise Busy(
+        f"the branch {target.branch} moved {_COMMIT_TRIES} times while {pointer.id} was to be committed to it",
+        code="branch-moves",
+        hint="run the command again; the bytes are stored already",
+    )
+
+
+def _planned(
+    asset: AssetId,
+    given: Given,
+    target: _Target,
+    existing: Sequence[Version],
+    source: FolderSource,
+    store_name: str,
+    warnings: Sequence[str],
+) -> Registered:
+    if given.version is not None:
+        version = Version.parse(given.version)
+    else:
+        version = bump(max(existing), _part(given, existing)) if given.bump else next_integer(existing)
+    files = size_bytes = 0
+    for file in source.files():
+        files, size_bytes = files + 1, size_bytes + file.size_bytes
+    plan = RegisterPlan(
+        ref=VersionId(asset=asset, version=version),
+        branch=target.branch,
+        new_branch=target.is_new,
+        store=store_name,
+        files=files,
+        size_bytes=size_bytes,
+        warnings=(*warnings, *source.warnings),
+    )
+    return Registered(
+        ref=plan.ref,
+        created=False,
+        branch=plan.branch,
+        commit=None,
+        digest=None,
+        files=files,
+        size_bytes=size_bytes,
+        store=store_name,
+        warnings=plan.warnings,
+        plan=plan,
+    )
+
+
+def _unchanged(
+    pointer: Pointer, target: _Target, written: WrittenTree, store_name: str, warnings: Sequence[str]
+) -> Registered:
+    return replace(_result(pointer, target, target.tip, written.stats, store_name, warnings), created=False)
+
+
+def _result(
+    pointer: Pointer,
+    target: _Target,
+    commit: str,
+    stats: WriteStats,
+    store_name: str,
+    warnings: Sequence[str],
+) -> Registered:
+    return Registered(
+        ref=pointer.id,
+        created=True,
+        branch=target.branch,
+        commit=commit,
+        digest=str(pointer.contents.digest),
+        files=stats.files,
+        size_bytes=stats.size_bytes,
+        new_bytes=stats.new_bytes,
+        reused_bytes=stats.reused_bytes,
+        stored_bytes=stats.stored_bytes,
+        store=EMBEDDED if store_name == EMBEDDED else store_name,
+        warnings=tuple(warnings),
+    )
+
+
+__all__ = ["ABOUT_FILE", "Given", "RegisterPlan", "Registered", "register"]

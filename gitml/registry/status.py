@@ -1,0 +1,168 @@
+"""What differs: working files from their version, this clone from its store, this clone from its remote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitml.model.names import VersionId
+from gitml.registry.placement import Record, records
+from gitml.registry.resolve import resolve
+from gitml.registry.snapshot import Snapshot
+from gitml.registry.workspace import REMOTES, Workspace
+from gitml.store.filecache import FileCache
+from gitml.store.placing import scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedState:
+    """A folder that GitML filled, compared with what was placed.
+
+    Attributes:
+        ref: The version placed there.
+        destination: The folder.
+        files: How many files were placed.
+        modified, missing, untracked: Paths that differ.
+    """
+
+    ref: str
+    destination: Path
+    files: int
+    modified: tuple[str, ...]
+    missing: tuple[str, ...]
+    untracked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What `status` found.
+
+    Attributes:
+        branch: Branch that is checked out, if any.
+        commit: HEAD.
+        versions: How many versions HEAD has.
+        placed: Folders with contents, differing or not.
+        embedded: Versions of HEAD whose bytes are only in this clone's embedded store.
+        missing: Versions of HEAD whose bytes are in no store that this clone reads; only with `remote`.
+        unpushed: Versions of HEAD that the remote's branch does not have, as of the last fetch.
+        incoming: Versions of the remote's branch that HEAD does not have, as of the last fetch.
+        clean: Nothing differs.
+    """
+
+    branch: str | None
+    commit: str
+    versions: int
+    placed: tuple[PlacedState, ...]
+    embedded: tuple[VersionId, ...]
+    missing: tuple[VersionId, ...]
+    unpushed: tuple[VersionId, ...]
+    incoming: tuple[VersionId, ...]
+    clean: bool
+
+
+def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> Status:
+    """Compare working files, store and remote with what HEAD says.
+
+    Opens no contents file whose stat is known and older than the cache that knows it.
+
+    Args:
+        ws: The registry.
+        refs: Only these versions; default is every version of HEAD and every folder that was filled.
+        remote: Fetch first, and ask the store for the bytes of each version.
+
+    Raises:
+        NotFound: No such version.
+        StoreUnavailable: The remote or the store did not answer; only with `remote`.
+    """
+    if remote and ws.remote:
+        ws.repo.fetch(ws.remote)
+    snapshot = ws.head()
+    chosen = [resolve(ws, ref).id for ref in refs]
+    ids = chosen or snapshot.ids()
+    wanted = {str(id_) for id_ in chosen}
+    placed = tuple(
+        _compare(record)
+        for record in records(ws)
+        if (not wanted or record.ref in wanted) and record.destination.is_dir()
+    )
+    embedded = _embedded_only(ws, snapshot, ids)
+    missing = tuple(id_ for id_ in ids if not _held(ws, snapshot, id_)) if remote else ()
+    unpushed, incoming = _against_remote(ws, snapshot, ids)
+    differing = [state for state in placed if state.modified or state.missing]
+    return Status(
+        branch=ws.branch(),
+        commit=snapshot.commit,
+        versions=len(snapshot.ids()),
+        placed=placed,
+        embedded=embedded,
+        missing=missing,
+        unpushed=unpushed,
+        incoming=incoming,
+        clean=not (differing or embedded or missing or unpushed or incoming),
+    )
+
+
+def _compare(record: Record) -> PlacedState:
+    cache = FileCache.load(record.cache_path)
+    state = scan(record.destination, cache)
+    return PlacedState(
+        ref=record.ref,
+        destination=record.destination,
+        files=len(cache),
+        modified=state.modified,
+        missing=state.missing,
+        untracked=state.untracked,
+    )
+
+
+def _embedded_only(ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId]) -> tuple[VersionId, ...]:
+    """Versions that were registered offline and not pushed since; cheap: only embedded roots are looked at."""
+    stores = ws.stores(snapshot.config)
+    if not stores.has_embedded or not ws.remote:
+        return ()
+    found = []
+    for id_ in ids:
+        root = stores.embedded.root(stores.key(id_))
+        if root is not None and not _on_remote(ws, id_, snapshot):
+            found.append(id_)
+    return tuple(found)
+
+
+def _on_remote(ws: Workspace, id_: VersionId, snapshot: Snapshot) -> bool:
+    prefix = f"{REMOTES}{ws.remote}/"
+    oid = snapshot.pointer_oid(id_)
+    return any(
+        ws.at(commit).pointer_oid(id_) == oid
+        for ref, commit in ws.branch_tips().items()
+        if ref.startswith(prefix)
+    )
+
+
+def _held(ws: Workspace, snapshot: Snapshot, id_: VersionId) -> bool:
+    return ws.stores(snapshot.config).holds(snapshot.pointer(id_))
+
+
+def _against_remote(
+    ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId]
+) -> tuple[tuple[VersionId, ...], tuple[VersionId, ...]]:
+    branch = ws.branch()
+    if ws.remote is None or branch is None:
+        return (), ()
+    ref = f"{REMOTES}{ws.remote}/{branch}"
+    tip = ws.repo.refs(ref).get(ref)
+    if tip == snapshot.commit:
+        return (), ()
+    if tip is None:
+        there = {id_ for commit in _remote_tips(ws) for id_ in ws.at(commit).ids()}
+        return tuple(id_ for id_ in ids if id_ not in there), ()
+    theirs, ours = ws.at(tip), set(ids)
+    return (
+        tuple(id_ for id_ in ids if not theirs.has(id_)),
+        tuple(id_ for id_ in theirs.ids() if id_ not in ours and not snapshot.has(id_)),
+    )
+
+
+def _remote_tips(ws: Workspace) -> set[str]:
+    prefix = f"{REMOTES}{ws.remote}/"
+    return {commit for ref, commit in ws.branch_tips().items() if ref.startswith(prefix)}

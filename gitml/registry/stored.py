@@ -1,0 +1,148 @@
+"""What the stores hold, and one file out of them: `store list|trust|verify|du`, and reading `REF:PATH`."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from gitml.errors import IntegrityError, UsageError
+from gitml.model.names import VersionId
+from gitml.registry.resolve import resolve
+from gitml.registry.stores import DEFAULT, EMBEDDED, StoreSet
+from gitml.registry.workspace import Workspace
+from gitml.store.store import Store
+from gitml.store.usage import disk_usage
+from gitml.store.verify import verify_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo:
+    """One store.
+
+    Attributes:
+        name: Name in the configuration, or `embedded`.
+        location: Where it lies.
+        origin: Who says so: repository, settings, or built in.
+        trusted: Whether that location was used or confirmed on this machine.
+    """
+
+    name: str
+    location: str
+    origin: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """What `store trust` did: the location that is trusted now, and the one before."""
+
+    name: str
+    location: str
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreVerification:
+    """What `store verify` checked and found right."""
+
+    store: str
+    objects: int
+    versions: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUsage:
+    """Bytes of one version in a store: `unique` would be freed without it, `shared` serve others, too."""
+
+    ref: VersionId
+    registry: str
+    size_bytes: int
+    unique_bytes: int
+    shared_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskUsage:
+    """What `store du` found: per version, and for the store as a whole."""
+
+    store: str
+    versions: tuple[VersionUsage, ...]
+    stored_bytes: int
+    contents_bytes: int
+
+
+def open_file(ws: Workspace, ref: str, *, rev: str | None = None) -> io.RawIOBase:
+    """Open the file that `REF:PATH` names; see :meth:`gitml.Registry.open`."""
+    found = resolve(ws, ref, rev=rev)
+    if found.path is None:
+        raise UsageError(f"{ref} names no file", code="no-path", hint=f"{found.id}:PATH")
+    store, root = ws.stores(ws.at(found.commit).config).locate(found.pointer)
+    return store.tree(root, expected=found.pointer.contents, label=str(found.id)).open(found.path)
+
+
+def stores(ws: Workspace) -> tuple[StoreInfo, ...]:
+    """Every store of the present configuration, the embedded one last."""
+    found = ws.stores(ws.config)
+    rows = [
+        StoreInfo(
+            name=name,
+            location=found.location(name),
+            origin="settings" if name in ws.settings.store_urls else "repository",
+            trusted=found.trusted(name),
+        )
+        for name in found.names()
+    ]
+    embedded = StoreInfo(
+        name=EMBEDDED, location=str(ws.repo.common_dir / "gitml" / "store"), origin="built in", trusted=True
+    )
+    return (*rows, embedded)
+
+
+def trust(ws: Workspace, name: str) -> Trusted:
+    """Accept the present location of a store on this machine."""
+    before, location = ws.stores(ws.config).trust(name)
+    return Trusted(name=name, location=location, before=before)
+
+
+def _open(found: StoreSet, name: str | None) -> tuple[str, Store]:
+    chosen = name or (DEFAULT if DEFAULT in found.names() else EMBEDDED)
+    return chosen, found.embedded if chosen == EMBEDDED else found.configured(chosen)
+
+
+def verify(ws: Workspace, name: str | None = None) -> StoreVerification:
+    """Check a whole store; see :meth:`gitml.api.Stores.verify`."""
+    chosen, store = _open(ws.stores(ws.config), name)
+    report = verify_store(store, progress=ws.progress)
+    if report.faults:
+        first = report.faults[0]
+        raise IntegrityError(
+            f"{len(report.faults)} fault(s) in the store {chosen}; {first.object}: {first.problem}",
+            code="verification-failed",
+            hint="restore the objects named from a copy of the store; --json lists every fault",
+            context={
+                "faults": [{"object": f.object, "path": f.path, "problem": f.problem} for f in report.faults]
+            },
+        )
+    return StoreVerification(
+        store=chosen, objects=report.objects, versions=report.versions, size_bytes=report.size_bytes
+    )
+
+
+def du(ws: Workspace, name: str | None = None) -> DiskUsage:
+    """Unique and shared bytes of each version in a store."""
+    chosen, store = _open(ws.stores(ws.config), name)
+    usage = disk_usage(store)
+    rows = tuple(
+        VersionUsage(
+            ref=row.key.id,
+            registry=row.key.registry,
+            size_bytes=row.size_bytes,
+            unique_bytes=row.unique_bytes,
+            shared_bytes=row.shared_bytes,
+        )
+        for row in usage.versions
+    )
+    return DiskUsage(
+        store=chosen, versions=rows, stored_bytes=usage.stored_bytes, contents_bytes=usage.contents_bytes
+    )

@@ -1,0 +1,230 @@
+"""The stores of one configuration: where a version's bytes go, and where they are.
+
+Owns opening (settings override the repository, locations are trusted on first use) and the order of reading:
+the embedded store, then the configured one. How bytes are laid out is the store room's business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
+from gitml.model.config import Config
+from gitml.model.names import AssetId, Version, VersionId
+from gitml.model.pointer import Pointer
+from gitml.model.progress import Progress
+from gitml.registry.settings import Settings, TrustedStores
+from gitml.store.folder import FolderMedium
+from gitml.store.store import Root, RootKey, Store, open_store
+
+DEFAULT = "default"
+EMBEDDED = "embedded"
+
+
+class StoreSet:
+    """Opens each store once, when it is first needed.
+
+    Args:
+        config: The configuration that names the stores and the registry id.
+        settings: What the user overrides.
+        state: GitML's folder in the repository's common directory.
+        base: The folder that relative store paths start from.
+        repository: Name of the repository in the memory of trusted locations.
+        progress: Where a first use is announced.
+        jobs: Worker threads; None lets the store choose.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        *,
+        state: Path,
+        base: Path,
+        repository: str,
+        progress: Progress,
+        jobs: int | None,
+    ) -> None:
+        self.config = config
+        self._settings = settings
+        self._state = state
+        self._base = base
+        self._repository = repository
+        self._progress = progress
+        self._jobs = jobs
+        self._open: dict[str, Store] = {}
+
+    @property
+    def embedded(self) -> Store:
+        """The store inside this repository's own folder; it always exists."""
+        if EMBEDDED not in self._open:
+            self._open[EMBEDDED] = Store(
+                FolderMedium(self._state / "store"),
+                journal=self._state / "journal-embedded",
+                cache=None,
+                jobs=self._jobs,
+            )
+        return self._open[EMBEDDED]
+
+    @property
+    def has_embedded(self) -> bool:
+        """Whether anything was ever written to the embedded store."""
+        return (self._state / "store").is_dir()
+
+    def names(self) -> list[str]:
+        """Names of the configured stores, those of the user's settings included."""
+        return sorted({*self.config.stores, *(name for name in self._settings.store_urls)})
+
+    def location(self, name: str) -> str:
+        """Where a configured store lies: the user's override, else what the repository says.
+
+        Raises:
+            UsageError: No such store is configured.
+        """
+        if name in self._settings.store_urls:
+            return self._settings.store_urls[name]
+        if name in self.config.stores:
+            return self.config.stores[name].url
+        raise UsageError(
+            f"no store {name!r} is configured",
+            code="no-store",
+            hint="gitml init --store URL|PATH",
+            context={"store": name, "configured": self.names()},
+        )
+
+    def configured(self, name: str = DEFAULT) -> Store:
+        """Open a configured store.
+
+        Raises:
+            UsageError: No such store is configured.
+            InvalidInput: Its URL is malformed or of a kind that is not allowed.
+            AccessDenied: Its location changed since it was last used on this machine.
+        """
+        if name not in self._open:
+            location = self.location(name)
+            if name not in self._settings.store_urls:
+                self._check_trust(name, location)
+            # One journal per location: a pack is only a source of deduplication in the store that has it.
+            self._open[name] = open_store(
+                location,
+                base=self._base,
+                journal=self._state / f"journal-{name}",
+                cache=self._state / "cache",
+                jobs=self._jobs,
+            )
+        return self._open[name]
+
+    def _check_trust(self, name: str, location: str) -> None:
+        trusted = TrustedStores()
+        known = trusted.location(self._repository, name)
+        if known == location:
+            return
+        if known is None:
+            self._progress.note(f"store {name}: first use of {location} on this machine")
+            trusted.remember(self._repository, name, location)
+            return
+        raise AccessDenied(
+            f"the store {name} moved from {known} to {location} since it was last used on this machine",
+            code="store-not-trusted",
+            hint=f"gitml store trust {name}, if that is right",
+            context={"store": name, "was": known, "now": location},
+        )
+
+    def trust(self, name: str) -> tuple[str | None, str]:
+        """Accept a store's present location on this machine; gives what was trusted before, and now.
+
+        Raises:
+            UsageError: No such store is configured.
+            AccessDenied: This machine's memory of trusted stores cannot be written.
+        """
+        location = self.location(name)
+        trusted = TrustedStores()
+        before = trusted.location(self._repository, name)
+        if before != location and not trusted.remember(self._repository, name, location):
+            raise AccessDenied(
+                "cannot write the memory of trusted stores on this machine",
+                code="settings-unwritable",
+                hint="make the state folder of your user writable",
+            )
+        return before, location
+
+    def trusted(self, name: str) -> bool:
+        """Whether the store's location is the one last used on this machine, or the user's own."""
+        if name in self._settings.store_urls:
+            return True
+        return TrustedStores().location(self._repository, name) == self.location(name)
+
+    def target(self, *, offline: bool = False) -> tuple[str, Store]:
+        """Where `register` writes: the configured store, or the embedded one where there is none."""
+        if offline or DEFAULT not in self.names():
+            return EMBEDDED, self.embedded
+        return DEFAULT, self.configured(DEFAULT)
+
+    def key(self, version: VersionId) -> RootKey:
+        """Name of a version's root in every store."""
+        return RootKey(registry=self.config.registry, id=version)
+
+    def claimed(self, asset: AssetId, store: Store) -> list[Version]:
+        """Versions of an asset that a store has roots for; a hint, as every listing."""
+        return store.versions(self.config.registry, asset)
+
+    def locate(self, pointer: Pointer) -> tuple[Store, Root]:
+        """The store that has the pointer's bytes, and their root there.
+
+        Raises:
+            NotFound: Neither store has that version.
+            IntegrityError: The store has other contents under that version.
+        """
+        key = self.key(pointer.id)
+        if self.has_embedded:
+            root = self.embedded.root(key)
+            if root is not None and root.tree == pointer.contents.digest:
+                return self.embedded, root
+        name = pointer.contents.store
+        if name not in self.names():
+            raise NotFound(
+                f"the bytes of {pointer.id} are in the embedded store of another clone: no store {name!r} is configured",
+                code="bytes-not-here",
+                hint="in the clone that registered it: gitml init --store URL|PATH, then gitml push",
+                context={"ref": str(pointer.id), "store": name},
+            )
+        store = self.configured(name)
+        root = store.root(key)
+        if root is None:
+            raise NotFound(
+                f"the store {name} ({self.location(name)}) has no bytes of {pointer.id}",
+                code="bytes-not-here",
+                hint="gitml push in the clone that registered it",
+                context={"ref": str(pointer.id), "store": name},
+            )
+        if root.tree != pointer.contents.digest:
+            raise IntegrityError(
+                f"the store {name} has {root.tree} under {pointer.id}, but its pointer says {pointer.contents.digest}",
+                code="root-differs",
+                hint="gitml store verify, and restore the root from a copy of the store",
+                context={"ref": str(pointer.id), "store": name},
+            )
+        return store, root
+
+    def missing(self, pointer: Pointer, *, shared: bool) -> list[str]:
+        """What keeps the pointer's bytes from being whole in a store; empty when they are.
+
+        Args:
+            pointer: The version.
+            shared: Only the configured store counts, because others have to read it too.
+        """
+        try:
+            store, root = self.locate(pointer)
+            if shared and store is self._open.get(EMBEDDED):
+                store = self.configured(pointer.contents.store)
+                found = store.root(self.key(pointer.id))
+                if found is None or found.tree != pointer.contents.digest:
+                    return [f"{pointer.id} is in this clone's embedded store only"]
+                root = found
+            return store.missing(root)
+        except GitMLError as error:
+            return [error.message]
+
+    def holds(self, pointer: Pointer, *, shared: bool = False) -> bool:
+        """Whether every object of the pointer's tree is in a store; see :meth:`missing`."""
+        return not self.missing(pointer, shared=shared)
