@@ -35,7 +35,6 @@ from gitml.registry import stored as _stored
 from gitml.registry import sync as _sync
 from gitml.registry import verification as _verification
 from gitml.registry.initialise import Initialised, initialise
-from gitml.registry.resolve import resolve
 from gitml.registry.workspace import Workspace
 
 Paths = str | Path

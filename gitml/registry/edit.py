@@ -75,9 +75,9 @@ def alias(
         ws,
         asset,
         lambda about: replace(about, aliases={**about.aliases, name: target.version.text}),
-        f"Alias {asset}@{name} is version {target.version}",
-        branch,
-        dry_run,
+        f"Alias {asset}@{name} is version {target.version}\n",
+        branch=branch,
+        dry_run=dry_run,
     )
 
 
@@ -107,8 +107,8 @@ def deprecate(
         target.asset,
         lambda about: replace(about, deprecated={**about.deprecated, target.version.text: entry}),
         f"Deprecate {target}\n" + (f"\n{message}\n" if message else ""),
-        branch,
-        dry_run,
+        branch=branch,
+        dry_run=dry_run,
     )
 
 
@@ -123,6 +123,7 @@ def _edit(
     asset: AssetId,
     change: Callable[[About], About],
     message: str,
+    *,
     branch: str | None,
     dry_run: bool,
 ) -> Edited:

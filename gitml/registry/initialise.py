@@ -138,7 +138,7 @@ def _recorded(store: str, folder: Path) -> str:
     parsed = parse_store_url(store)
     if not parsed.is_folder:
         return store
-    path = Path(os.path.abspath(parsed.path))
+    path = Path(os.path.abspath(parsed.path))  # noqa: PTH100, symbolic links stay as typed
     if path == folder:
         raise UsageError(
             f"the store would be the registry's own folder {folder}",

@@ -144,7 +144,7 @@ def _wanted(
     return _Wanted(
         found=found,
         tree=tree,
-        destination=Path(os.path.abspath(destination)),
+        destination=Path(os.path.abspath(destination)),  # noqa: PTH100, symbolic links stay as typed
         select=_selection(tree, found, include, exclude),
         partial=bool(include or exclude or found.path),
     )

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.team import Member, write
+
+from gitml.errors import NotFound, UsageError
+
+
+@pytest.fixture
+def stocked(alone: Member, tmp_path: Path) -> Member:
+    for number, accuracy in enumerate((0.91, 0.97, 0.95), start=1):
+        alone.registry.register(
+            "models/digits",
+            write(tmp_path / "out", {"w.bin": f"{number}" * 100, "card.md": "same\n"}),
+            metrics={"accuracy": accuracy},
+            params={"epochs": number},
+            labels={"team": "vision"},
+        )
+    alone.registry.register("datasets/digits", write(tmp_path / "data", {"train.csv": "1\n"}))
+    return alone
+
+
+def refs(member: Member, *arguments: str, **options: object) -> list[str]:
+    return [str(row.ref) for row in member.registry.list(*arguments, **options).versions]  # type: ignore[arg-type]
+
+
+def test_newest_of_each_or_all_of_one(stocked: Member) -> None:
+    assert refs(stocked) == ["datasets/digits@1", "models/digits@3"]
+    assert refs(stocked, "model") == refs(stocked, "models") == ["models/digits@3"]
+    assert refs(stocked, "models/digits") == ["models/digits@3", "models/digits@2", "models/digits@1"]
+    listing = stocked.registry.list()
+    assert (listing.assets, listing.total_versions) == (2, 4)
+    with pytest.raises(NotFound):
+        refs(stocked, "models/none")
+
+
+def test_where_and_sort(stocked: Member) -> None:
+    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95"]) == ["models/digits@3", "models/digits@2"]
+    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95", "params.epochs=2"]) == ["models/digits@2"]
+    assert refs(stocked, "models/digits", where=["labels.team=audio"]) == []
+    assert refs(stocked, "models/digits", sort="-metrics.accuracy") == [f"models/digits@{n}" for n in (2, 3, 1)]
+    assert refs(stocked, "models/digits", sort="accuracy") == [f"models/digits@{n}" for n in (1, 3, 2)]
+    with pytest.raises(UsageError):
+        refs(stocked, "models/digits", sort="nonsense")
+    with pytest.raises(UsageError):
+        refs(stocked, "models/digits", where=["nonsense"])
+
+
+def test_show_has_the_pointer_and_its_files(stocked: Member) -> None:
+    shown = stocked.registry.show("models/digits@2", files=True)
+    assert shown.asset["metrics"] == {"accuracy": 0.97} and shown.asset["version"] == "2"
+    assert shown.text.startswith("schema: gitml/asset/v1\n")
+    assert [(file.path, file.size_bytes) for file in shown.files or ()] == [("card.md", 5), ("w.bin", 100)]
+    assert shown.asset["contents"]["review"] == ["card.md"]
+
+
+def test_diff_counts_what_moves(stocked: Member) -> None:
+    found = stocked.registry.diff("models/digits@1", "models/digits@2")
+    assert {change.field: (change.old, change.new) for change in found.fields} == {
+        "metrics.accuracy": (0.91, 0.97),
+        "params.epochs": (1, 2),
+    }
+    assert [change.path for change in found.changed] == ["w.bin"] and found.moved_bytes == 100
+    assert not found.added and not found.removed and not found.equal
+    assert stocked.registry.diff("models/digits@2", "models/digits@2").equal
+
+
+def test_lineage_runs_both_ways(stocked: Member, tmp_path: Path) -> None:
+    stocked.registry.register(
+        "endpoints/digits", write(tmp_path / "end", {"e.yaml": "a: 1\n"}), inputs=["model=models/digits@2"]
+    )
+    up = stocked.registry.lineage("endpoints/digits")
+    assert [(str(one.ref), one.role) for one in up.related] == [("models/digits@2", "model")]
+    down = stocked.registry.lineage("models/digits@2", direction="down")
+    assert [str(one.ref) for one in down.related] == ["endpoints/digits@1"]
+    with pytest.raises(UsageError):
+        stocked.registry.lineage("models/digits@2", direction="sideways")
+
+
+def test_one_file_is_read_through_the_store(stocked: Member) -> None:
+    with stocked.registry.open("models/digits@2:w.bin") as file:
+        file.seek(98)
+        assert file.read() == b"22"
+    with pytest.raises(NotFound):
+        stocked.registry.open("models/digits@2:none")
+    with pytest.raises(UsageError):
+        stocked.registry.open("models/digits@2")

@@ -1,0 +1,78 @@
+"""A team of people with clones, a bare remote and a shared store: what most tests above the git room need."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitml.api import Registry, init
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run plain git, as a user would; gives what it printed."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8"
+    )
+    return done.stdout.strip()
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files below a folder, and give the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder: relative path -> bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    }
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person's clone."""
+
+    folder: Path
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.folder)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.folder, *arguments)
+
+
+class Team:
+    """A bare remote, a folder as the store, and clones that are made on demand."""
+
+    def __init__(self, base: Path, *, store: bool = True, configuration: str | None = None) -> None:
+        self.base = base
+        self.remote = base / "remote.git"
+        self.store = base / "store"
+        base.mkdir(parents=True, exist_ok=True)
+        git(base, "init", "--quiet", "--bare", str(self.remote))
+        founder = self.clone("ada", "Ada Example", "ada@example.com")
+        init(founder.folder, store=str(self.store) if store else None)
+        if configuration is not None:
+            path = founder.folder / "gitml.yaml"
+            text = path.read_text()
+            path.write_text(text[: text.index("stages:")] + configuration)
+            founder.git("commit", "--quiet", "--all", "--message", "Policy")
+        founder.git("push", "--quiet", "--set-upstream", "origin", "main")
+        self.ada = founder
+
+    def clone(self, name: str, person: str | None = None, email: str | None = None, *arguments: str) -> Member:
+        """A new clone with its own identity."""
+        folder = self.base / name
+        git(self.base, "clone", "--quiet", *arguments, self.remote.as_uri(), str(folder))
+        git(folder, "config", "user.name", person or name.title())
+        git(folder, "config", "user.email", email or f"{name}@example.com")
+        return Member(folder)
