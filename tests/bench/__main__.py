@@ -1,0 +1,75 @@
+"""`python -m tests.bench [ROW…] [--quick] [--json FILE]`: run rows and print what they found."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench import reading, small, writing
+from tests.bench.context import Context
+from tests.bench.material import FULL, QUICK
+from tests.bench.measure import remove
+from tests.bench.report import Outcome, markdown, missed, write_json
+from tests.bench.tools import Peers
+
+ROWS: dict[str, tuple[str, Callable[[Context], Outcome]]] = {
+    "register-small": ("register 20,000 files of 8 KiB", writing.register_small),
+    "register-large": ("register a 1 GiB file", writing.register_large),
+    "next-large": ("its next version: 64 KiB inserted, 1 MiB appended", writing.growth_large),
+    "next-small": ("next version of 20,000 files: 1 % changed, added, removed", writing.next_small),
+    "get-small": ("get 20,000 files in a fresh clone", reading.get_small),
+    "get-large": ("get 1 GiB in a fresh clone", reading.get_large),
+    "get-over": ("get another version over the one that is there", reading.get_over),
+    "status": ("status, nothing changed", reading.status),
+    "startup": ("start-up", small.startup),
+    "memory": ("memory of all of the above", small.memory),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 1 where a goal was missed; a quick run misses nothing, it is too small to tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"all, or some of: {', '.join(ROWS)}")
+    parser.add_argument(
+        "--quick", action="store_true", help="a size that shows that the bench works, and no more"
+    )
+    parser.add_argument(
+        "--json", type=Path, help="also write the result here (default: result.json in the folder)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".bench"), help="where peers and data go (default: .bench)"
+    )
+    parser.add_argument("--rounds", type=int, help="repetitions of a timed row")
+    given = parser.parse_args(argv)
+    if unknown := set(given.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    folder = given.folder.resolve()
+    peers = Peers(folder / "peers")
+    for name, reason in peers.missing.items():
+        print(f"{name}: not measured, {reason}", file=sys.stderr)
+    sizes = QUICK if given.quick else FULL
+    if given.rounds:
+        sizes = type(sizes)(**asdict(sizes) | {"rounds": given.rounds})
+    results: dict[str, Outcome] = {}
+    for name in given.rows or ROWS:
+        begin = time.monotonic()
+        context = Context(sizes=sizes, peers=peers, folder=folder / "data" / name)
+        remove(context.folder)
+        context.folder.mkdir(parents=True)
+        results[name] = ROWS[name][1](context)
+        remove(context.folder)
+        print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    about = {"versions": peers.versions(), "python": platform.python_version(), "sizes": asdict(sizes)}
+    print(markdown(results, {name: title for name, (title, _) in ROWS.items()}))
+    print("\n" + ", ".join(about["versions"].values()))
+    write_json(given.json or folder / "result.json", results, about)
+    return 1 if not given.quick and missed(results.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

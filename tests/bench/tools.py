@@ -1,0 +1,196 @@
+"""How each program is set up and called; every one in a world of its own, with nothing configured but a name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.measure import Argv, Run, remove, run, size_of
+
+_DVC = "dvc>=3.67,<4"
+_BORG = "borgbackup>=1.2,<2"
+
+
+class World:
+    """A folder to work in, with a home of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        remove(folder)
+        self.folder = folder
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        (self.home / ".gitconfig").write_text(
+            "[user]\n\tname = Ada Example\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n"
+            "[gc]\n\tauto = 0\n"
+        )
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+        }
+
+    def run(self, *commands: Argv, cwd: Path | None = None) -> Run:
+        return run(*commands, cwd=cwd or self.folder, env=self.env)
+
+    def forget_caches(self) -> None:
+        """As on a machine that has never seen this data."""
+        remove(self.home / ".cache")
+
+
+class Gitml(World):
+    """A registry with a folder as its store and a bare repository as its remote."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.repo, self.store, self.remote = folder / "registry", folder / "store", folder / "remote.git"
+        self.run(["git", "init", "-q", "--bare", self.remote], ["git", "init", "-q", self.repo])
+        self.run(["git", "remote", "add", "origin", self.remote], cwd=self.repo)
+        self.gitml("init", "--store", "../store")
+
+    def gitml(self, *words: str | Path, cwd: Path | None = None) -> Run:
+        return self.run([*program(), *words], cwd=cwd or self.repo)
+
+    def clone(self, name: str) -> Path:
+        path = self.folder / name
+        remove(path)
+        self.run(["git", "clone", "-q", self.remote, path])
+        return path
+
+    def stored_bytes(self) -> int:
+        return size_of(self.store)
+
+
+def program() -> list[str]:
+    """The installed `gitml` of this interpreter."""
+    installed = Path(sys.executable).with_name("gitml")
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", "gitml.cli"]
+
+
+class Dvc(World):
+    """A DVC repository with a folder as its remote."""
+
+    def __init__(self, folder: Path, executable: Path) -> None:
+        super().__init__(folder)
+        self.executable = executable
+        self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(self.home / "site")}
+        self.repo, self.remote, self.store = folder / "repo", folder / "remote.git", folder / "store"
+        self.run(["git", "init", "-q", "--bare", self.remote], ["git", "init", "-q", self.repo])
+        self.run(["git", "remote", "add", "origin", self.remote], cwd=self.repo)
+        self.dvc("init", "-q")
+        self.dvc("remote", "add", "-q", "-d", "folder", self.store)
+        self.commit("start")
+
+    def dvc(self, *words: str | Path, cwd: Path | None = None) -> Run:
+        return self.run([self.executable, *words], cwd=cwd or self.repo)
+
+    def add_and_commit(self, path: str) -> Run:
+        return self.run(
+            [self.executable, "add", "-q", path],
+            ["git", "add", "-A"],
+            ["git", "commit", "-q", "-m", "data"],
+            cwd=self.repo,
+        )
+
+    def commit(self, message: str) -> None:
+        self.run(["git", "add", "-A"], ["git", "commit", "-q", "-m", message], cwd=self.repo)
+
+    def clone(self, name: str) -> Path:
+        path = self.folder / name
+        remove(path, self.home / "site")
+        self.run(["git", "clone", "-q", self.remote, path])
+        return path
+
+    def cached_bytes(self) -> int:
+        return size_of(self.repo / ".dvc" / "cache")
+
+
+class Restic(World):
+    """A restic repository in a folder."""
+
+    def __init__(self, folder: Path, executable: Path) -> None:
+        super().__init__(folder)
+        self.executable, self.store = executable, folder / "store"
+        self.env |= {"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(self.store)}
+        self.run([executable, "init", "-q"])
+
+    def backup(self, path: Path) -> Run:
+        return self.run([self.executable, "backup", "-q", path.name], cwd=path.parent)
+
+    def restore(self, target: Path) -> Run:
+        return self.run([self.executable, "restore", "-q", "latest", "--target", target])
+
+    def stored_bytes(self) -> int:
+        return size_of(self.store)
+
+
+class Borg(World):
+    """A borg repository in a folder, without encryption."""
+
+    def __init__(self, folder: Path, executable: Path) -> None:
+        super().__init__(folder)
+        self.executable, self.store = executable, folder / "store"
+        self.env |= {"BORG_BASE_DIR": str(self.home)}
+        self.run([executable, "init", "-e", "none", self.store])
+
+    def create(self, name: str, path: Path) -> Run:
+        return self.run([self.executable, "create", f"{self.store}::{name}", path.name], cwd=path.parent)
+
+    def stored_bytes(self) -> int:
+        return size_of(self.store)
+
+
+class Peers:
+    """The programs that GitML is compared with; None where one cannot be had on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.missing: dict[str, str] = {}
+        self.dvc = self._from_package("dvc", _DVC)
+        self.restic = self._from_system("restic")
+        self.borg = self._from_system("borg", complain=False) or self._from_package("borg", _BORG)
+
+    def versions(self) -> dict[str, str]:
+        calls: dict[str, Sequence[str | Path] | None] = {
+            "gitml": [*program(), "--version"],
+            "git": ["git", "--version"],
+            "dvc": self.dvc and [self.dvc, "--version"],
+            "restic": self.restic and [self.restic, "version"],
+            "borg": self.borg and [self.borg, "--version"],
+        }
+        return {
+            name: subprocess.run(call, capture_output=True, text=True, check=True)
+            .stdout.strip()
+            .splitlines()[0]
+            for name, call in calls.items()
+            if call
+        }
+
+    def _from_system(self, name: str, *, complain: bool = True) -> Path | None:
+        found = shutil.which(name)
+        if found is None and complain:
+            self.missing[name] = "not installed on this system"
+        return Path(found) if found else None
+
+    def _from_package(self, name: str, requirement: str) -> Path | None:
+        venv = self._folder / name
+        executable = venv / "bin" / name
+        if executable.exists():
+            return executable
+        remove(venv)
+        print(f"installing {requirement} …", file=sys.stderr, flush=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
+            pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", requirement]
+            subprocess.run(pip, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            lines = str(error.stderr or error).strip().splitlines()
+            self.missing[name] = f"does not install here ({lines[-1]})"
+            remove(venv)
+            return None
+        return executable
