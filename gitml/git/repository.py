@@ -1,0 +1,524 @@
+"""A git repository as GitML sees it: the one class through which other rooms read and write git.
+
+Reads take commits and trees by id, writes go to the object store first and end in one compare-and-swap of a ref.
+Nothing here needs a work tree but what says so; nothing here runs a program of the repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitml.errors import IntegrityError, NotFound, UsageError
+from gitml.git import checkout, discovery, exclude, history, refs, remotes, trees
+from gitml.git.command import GitCommand
+from gitml.git.names import check_branch, check_config_key, check_folder, check_oid, check_revision
+from gitml.git.objects import ObjectReader, parse_commit, parse_listing, parse_person, parse_tree
+from gitml.git.recovery import recover
+from gitml.git.types import (
+    Change,
+    Changes,
+    Commit,
+    Diverged,
+    Head,
+    Identity,
+    MergeConflict,
+    MergedTree,
+    PushRef,
+    PushResult,
+    RefUpdate,
+    Stale,
+    TreeEntry,
+    Upstream,
+)
+from gitml.git.worktrees import Worktree, list_worktrees, read_head
+
+if TYPE_CHECKING:
+    from gitml.git.discovery import Place
+
+
+class Repository:
+    """One git repository, seen from one of its work trees (or bare).
+
+    Attributes:
+        top: Top of the work tree; None when the repository is bare.
+        git_dir: Git folder of this work tree.
+        common_dir: Git folder that all its work trees share.
+        object_format: `sha1` or `sha256`.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.top: Path | None = place.top
+        self.git_dir: Path = place.git_dir
+        self.common_dir: Path = place.common_dir
+        self.object_format: str = place.object_format
+        self._git = GitCommand(cwd=place.top or place.git_dir, git_dir=place.git_dir, work_tree=place.top)
+        self._objects = ObjectReader(self._git)
+
+    @classmethod
+    def discover(cls, path: Path) -> Repository:
+        """Return the repository that holds a folder.
+
+        Raises:
+            NotFound: There is none (`not-a-repository`).
+            AccessDenied: Git does not trust its owner.
+        """
+        return cls(discovery.find(Path(path)))
+
+    @classmethod
+    def init(
+        cls, path: Path, default_branch: str = "main", *, bare: bool = False, object_format: str | None = None
+    ) -> Repository:
+        """Make a repository in a folder, which may exist; one that is there already is left as it is."""
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        options = [f"--initial-branch={check_branch(default_branch)}", "--template="]
+        if object_format is not None:
+            options.append(f"--object-format={object_format}")
+        if bare:
+            options.append("--bare")
+        GitCommand(cwd=path.absolute()).run(
+            "init", "--quiet", *options, what=f"no repository could be made in {path}"
+        )
+        return cls.discover(path)
+
+    @classmethod
+    def clone(cls, url: str, path: Path, *, bare: bool = False, depth: int | None = None) -> Repository:
+        """Copy a repository to a new folder, without its submodules and hooks.
+
+        Raises:
+            InvalidInput: The address is of a kind that GitML does not talk to.
+            Conflict: The folder exists and is not empty.
+            StoreUnavailable, AccessDenied, NotFound: As for :meth:`fetch`.
+        """
+        remotes.clone(url, Path(path), bare=bare, depth=depth)
+        return cls.discover(Path(path))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is no work tree."""
+        return self.top is None
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off somewhere."""
+        return (self.common_dir / "shallow").exists()
+
+    def close(self) -> None:
+        """End the process that reads objects; the next read starts another."""
+        self._objects.close()
+
+    def __repr__(self) -> str:
+        return f"Repository({str(self.top or self.git_dir)!r})"
+
+    # --- refs and commits ---------------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return branch and commit of HEAD, and the operation that the user has not finished."""
+        branch, operation = read_head(self.git_dir, self._git)
+        found = self._objects.info("HEAD^{commit}")
+        return Head(branch=branch, commit=None if found is None else found[0], operation=operation)
+
+    def resolve(self, rev: str) -> str | None:
+        """Return the commit that a revision text names; None when there is none.
+
+        Raises:
+            UsageError: The text cannot be a revision.
+        """
+        found = self._objects.info(f"{check_revision(rev)}^{{commit}}")
+        return None if found is None else found[0]
+
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Return full name -> object id of all refs, or of those at or below the prefixes (`refs/heads`)."""
+        return refs.listing(self._git, prefixes)
+
+    def symbolic_ref(self, name: str) -> str | None:
+        """Return the full name that a symbolic ref points to; None when it is none."""
+        return refs.symbolic(self._git, name)
+
+    def local_branches(self) -> dict[str, str]:
+        """Return short name -> commit of the branches."""
+        return refs.short(self.refs("refs/heads/"), "refs/heads/")
+
+    def remote_branches(self, remote: str) -> dict[str, str]:
+        """Return short name -> commit of what was last seen of a remote's branches."""
+        return refs.remote_branches(self._git, remote)
+
+    def tree(self, commit: str, folder: str = "", *, recursive: bool = True) -> list[TreeEntry]:
+        """Return the entries of a folder; none when it does not exist.
+
+        Args:
+            commit: Id of a commit or tree.
+            folder: Relative to the top of the repository.
+            recursive: Files in all folders below, instead of the direct entries.
+        """
+        name = f"{check_oid(commit)}:{check_folder(folder)}" if folder else f"{check_oid(commit)}^{{tree}}"
+        if recursive:
+            found = self._objects.info(name)
+            if found is None or found[1] != "tree":
+                return []
+            listing = self._git.run(
+                "ls-tree", "-r", "-z", "--full-tree", found[0], what="a folder could not be read"
+            )
+            return parse_listing(listing.stdout, folder)
+        raw = self._objects.read(name)
+        return [] if raw is None or raw.kind != "tree" else parse_tree(raw, folder)
+
+    def entry(self, commit: str, path: str) -> TreeEntry | None:
+        """Return what a path is in a commit or tree; None when it does not exist."""
+        folder, _, _ = check_folder(path).rpartition("/")
+        return next(
+            (entry for entry in self.tree(commit, folder, recursive=False) if entry.path == path), None
+        )
+
+    def blob(self, commit: str, path: str) -> bytes | None:
+        """Return the bytes of a file in a commit or tree; None when there is no such file."""
+        raw = self._objects.read(f"{check_oid(commit)}:{check_folder(path)}")
+        return raw.data if raw is not None and raw.kind == "blob" else None
+
+    def blobs(self, oids: Sequence[str]) -> dict[str, bytes]:
+        """Return the bytes of many files by their object ids.
+
+        Raises:
+            IntegrityError: One of them is missing or is no file.
+        """
+        wanted = list(dict.fromkeys(check_oid(oid) for oid in oids))
+        found = {}
+        for oid, raw in zip(wanted, self._objects.read_many(wanted), strict=True):
+            if raw is None or raw.kind != "blob":
+                raise IntegrityError(f"blob {oid} is missing", code="git-object", hint="git fsck --full")
+            found[oid] = raw.data
+        return found
+
+    def commits(self, revs: Sequence[str]) -> list[Commit]:
+        """Return many commits by id, in the order asked for.
+
+        Raises:
+            NotFound: One of them is not in this repository.
+        """
+        names = [f"{check_oid(rev)}^{{commit}}" for rev in revs]
+        found = []
+        for rev, raw in zip(revs, self._objects.read_many(names), strict=True):
+            if raw is None:
+                raise NotFound(f"commit {rev} is not in this repository", code="git-object", hint="git fetch")
+            found.append(parse_commit(raw))
+        return found
+
+    def first_parents(
+        self, tip: str, *, path: str | None = None, stop: str | None = None
+    ) -> Iterator[Commit]:
+        """Walk the first-parent chain from a commit towards the root.
+
+        Args:
+            tip: Id of the first commit.
+            path: Only commits that change this file or folder against their first parent.
+            stop: Id of a commit where the walk ends; it and what it was made from are left out.
+        """
+        for oids in history.first_parents(self._git, tip, path=path, stop=stop):
+            yield from self.commits(oids)
+
+    def between(self, base: str | None, head: str) -> list[Commit]:
+        """Return the commits that `head` has and `base` lacks, newest first; all of `head` without a base."""
+        return self.commits(history.between(self._git, base, head))
+
+    def merge_base(self, a: str, b: str) -> str | None:
+        """Return the best common ancestor; None when there is none (or a shallow clone does not hold it)."""
+        return history.merge_base(self._git, a, b)
+
+    def is_ancestor(self, a: str, b: str) -> bool:
+        """Whether `a` is `b` or one of its ancestors."""
+        return history.is_ancestor(self._git, a, b)
+
+    def changed_paths(self, a: str | None, b: str, folder: str = "") -> list[Change]:
+        """Return the files that differ between two commits or trees; None is the empty tree."""
+        return history.changed_paths(self._git, a, b, check_folder(folder))
+
+    # --- settings -----------------------------------------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        """Return who makes commits here.
+
+        Raises:
+            UsageError: Name or e-mail address are not set.
+        """
+        result = self._git.run(
+            "var",
+            "GIT_AUTHOR_IDENT",
+            settings=[("user.useConfigOnly", "true")],
+            what="who you are is not known",
+        )
+        return parse_person(result.stdout.strip()).identity
+
+    def config(self, key: str) -> str | None:
+        """Return a git setting as text; None when it is not set."""
+        result = self._git.run(
+            "config", "-z", "--get", check_config_key(key), ok=(0, 1), what=f"setting {key} could not be read"
+        )
+        return None if result.status else result.text.removesuffix("\0")
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def write_tree(self, base: str | None, changes: Changes) -> str:
+        """Store the tree that a commit or tree becomes by the changes, and return its id.
+
+        No index and no work tree are involved. Deleting what is not there is no change.
+
+        Raises:
+            Conflict: A file would have to be a folder, or the other way round.
+            InvalidInput: A path cannot stand in a tree.
+        """
+        return trees.write_tree(self._git, self._objects, base, changes)
+
+    def merge_trees(self, ours: str, theirs: str, base: str | None = None) -> MergedTree | MergeConflict:
+        """Merge two commits (or, with `base`, trees) without a work tree."""
+        return trees.merge_trees(self._git, self._objects, ours, theirs, base)
+
+    def write_commit(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        *,
+        author: Identity | None = None,
+        when: datetime | None = None,
+    ) -> str:
+        """Store a commit and return its id; it is signed where `commit.gpgsign` asks for it.
+
+        Args:
+            tree: Id of its tree.
+            parents: Ids of its parents.
+            message: UTF-8 text; a last newline is added.
+            author: Who made the change; the committer is always the user.
+            when: Time of authoring and committing; now when None.
+
+        Raises:
+            UsageError: Name or e-mail address are not set, or the message holds NUL.
+            AccessDenied: The signing program failed.
+        """
+        env: dict[str, str] = {}
+        if author is not None:
+            env |= {"GIT_AUTHOR_NAME": author.name, "GIT_AUTHOR_EMAIL": author.email}
+        if when is not None:
+            date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
+            env |= {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        if "\0" in message or any("\0" in value for value in env.values()):
+            raise UsageError("a commit message may not hold NUL", code="commit-message")
+        arguments = ["-S"] if self._signs() else []
+        for parent in parents:
+            arguments += ["-p", check_oid(parent)]
+        result = self._git.run(
+            "commit-tree", *arguments, "-F", "-", check_oid(tree),
+            stdin=(message.rstrip("\n") + "\n").encode("utf-8", "replace"),
+            env=env,
+            settings=[("user.useConfigOnly", "true")],
+            what="the commit could not be made",
+        )  # fmt: skip
+        return result.text
+
+    def _signs(self) -> bool:
+        result = self._git.run(
+            "config",
+            "--type=bool",
+            "--get",
+            "commit.gpgsign",
+            ok=(0, 1),
+            what="commit.gpgsign could not be read",
+        )
+        return result.text == "true"
+
+    def update_ref(self, name: str, new: str | None, old: str | None) -> RefUpdate:
+        """Move a ref by compare-and-swap; the commit point of everything that GitML does.
+
+        Args:
+            name: Full name.
+            new: What it shall name; None deletes it.
+            old: What it must name now; None: it must not exist.
+
+        Raises:
+            Busy: Another process holds its lock.
+            Conflict: A ref lies where a folder of refs would have to be, or the other way round.
+        """
+        self.recover_locks()
+        return refs.update(self._git, self.common_dir, name, new, old)
+
+    def commit_changes(
+        self,
+        branch: str,
+        changes: Changes,
+        message: str,
+        *,
+        expected_tip: str | None,
+        parents: Sequence[str] | None = None,
+        author: Identity | None = None,
+        when: datetime | None = None,
+    ) -> str | Stale:
+        """Commit changes on a branch, and return the new tip (the old one when nothing would change).
+
+        Where the branch is checked out, exactly the changed files are also written to that work tree and that index;
+        nothing else staged or unstaged changes. If the process dies on the way, the next writing call finishes or
+        undoes it.
+
+        Args:
+            branch: Short name.
+            changes: What becomes of which path.
+            message: Commit message.
+            expected_tip: Where the branch must be; None: it must not exist (an unborn branch).
+            parents: Parents of the commit; the expected tip when None.
+            author: As :meth:`write_commit`.
+            when: As :meth:`write_commit`.
+
+        Raises:
+            Busy: An index is locked; nothing was committed.
+            Conflict: Files in the work tree or index are in the way (listed), or the branch is being rebased.
+        """
+        self.recover_locks()
+        ref = f"refs/heads/{check_branch(branch)}"
+        tree = self.write_tree(expected_tip, changes)
+        if expected_tip is not None and parents is None:
+            found = self._objects.info(f"{check_oid(expected_tip)}^{{tree}}")
+            if found is not None and found[0] == tree:
+                return expected_tip
+        if parents is None:
+            parents = [] if expected_tip is None else [expected_tip]
+        where = checkout.holding(self.worktrees(), branch)
+        changes_made: list[Change] = []
+        if where:
+            actual = self.refs(ref).get(ref)
+            if actual != expected_tip:
+                return Stale(ref=ref, actual=actual)
+            # Asked before the commit is made: signing may ask the user for a passphrase.
+            changes_made = self.changed_paths(expected_tip, tree)
+            checkout.plan(self._git, where, changes_made)
+        commit = self.write_commit(tree, parents, message, author=author, when=when)
+        outcome = checkout.execute(
+            self._git, self._objects, self.common_dir, where, changes_made, ref, commit, expected_tip
+        )
+        return commit if outcome is RefUpdate.UPDATED else Stale(ref=ref, actual=self.refs(ref).get(ref))
+
+    def checked_out(self, branch: str) -> list[Path]:
+        """Return the tops of the work trees where a branch is checked out (unborn counts)."""
+        return [tree.top for tree in self.worktrees() if tree.branch == check_branch(branch)]
+
+    def worktrees(self) -> list[Worktree]:
+        """Return the work trees of the repository."""
+        return list_worktrees(self._git, self.common_dir)
+
+    def fast_forward(self, to: str) -> Diverged | None:
+        """Move the current branch, with index and work tree, to a descendant of its tip.
+
+        Raises:
+            Conflict: Changes in the work tree are in the way, or the new files need a filter program.
+            UsageError: HEAD is detached, or there is no work tree.
+        """
+        self.recover_locks()
+        return checkout.fast_forward(self, self._git, self._objects, check_oid(to))
+
+    def is_dirty(self, *paths: str, untracked: bool = False) -> bool:
+        """Whether tracked files (below the paths) differ from HEAD, or untracked ones are there."""
+        return checkout.is_dirty(self._git, [check_folder(path) for path in paths], untracked=untracked)
+
+    def ignored(self, paths: Sequence[str]) -> set[str]:
+        """Return those of the paths that git ignores."""
+        return exclude.ignored(self._git, paths)
+
+    def exclude_lines(self) -> list[str]:
+        """Return the lines of `<common dir>/info/exclude` that GitML keeps there (folders, without decoration)."""
+        return exclude.lines(self.common_dir)
+
+    def set_excluded(self, folders: Sequence[str]) -> bool:
+        """Make the lines of GitML in `<common dir>/info/exclude` those of these folders; the user's stay.
+
+        Returns:
+            Whether the file was written.
+        """
+        return exclude.set_lines(self.common_dir, folders)
+
+    def recover_locks(self) -> list[str]:
+        """Finish or undo what a killed GitML process left half done, and return the lock files that went.
+
+        Only locks that the journal proves to be GitML's own, of a process that is dead, are touched.
+        """
+        return recover(self._objects, self.common_dir)
+
+    # --- remotes ------------------------------------------------------------------------------------------------
+
+    def remotes(self) -> dict[str, str]:
+        """Return name -> address of the remotes, as they are configured."""
+        return remotes.listing(self._git)
+
+    def add_remote(self, name: str, url: str) -> None:
+        """Name a remote.
+
+        Raises:
+            Conflict: The name stands for another address.
+            InvalidInput: GitML does not talk to such an address.
+        """
+        remotes.add(self._git, name, url)
+
+    def upstream(self, branch: str) -> Upstream | None:
+        """Return what a branch follows; None when nothing."""
+        return remotes.upstream(self._git, branch)
+
+    def set_upstream(self, branch: str, remote: str) -> None:
+        """Let a branch follow the branch of the same name on a remote."""
+        remotes.set_upstream(self._git, branch, remote)
+
+    def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
+        """Ask a remote for its refs: full name -> object id.
+
+        Raises:
+            StoreUnavailable, AccessDenied, NotFound: As for :meth:`fetch`.
+        """
+        return remotes.remote_refs(self._git, remote, patterns)
+
+    def fetch(
+        self, remote: str, refspecs: Sequence[str] = (), *, prune: bool = False, depth: int | None = None
+    ) -> None:
+        """Bring commits and refs of a remote here; objects are checked on the way.
+
+        Args:
+            remote: Name of a remote, or an address.
+            refspecs: `[+]refs/…:refs/…`; the remote's configured ones when empty.
+            prune: Forget what the remote has no more.
+            depth: Cut the history off after so many commits.
+
+        Raises:
+            StoreUnavailable: The remote cannot be reached.
+            AccessDenied: Credentials are missing or refused.
+            NotFound: There is no such remote, repository or ref.
+            IntegrityError: The remote sent broken objects.
+        """
+        remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth)
+
+    def push(
+        self, remote: str, updates: Sequence[PushRef], *, atomic: bool = False, hooks: bool = False
+    ) -> dict[str, PushResult]:
+        """Move refs of a remote, each under its own lease.
+
+        Args:
+            remote: Name of a remote, or an address.
+            updates: What to move.
+            atomic: All or none.
+            hooks: Whether the user's pre-push hook runs.
+
+        Returns:
+            Ref -> what became of it; a lost race is a result, not an error.
+
+        Raises:
+            StoreUnavailable, AccessDenied, NotFound: As for :meth:`fetch`.
+            OutcomeUnknown: The connection broke, and the remote could not be asked what it has now.
+        """
+        return remotes.push(self._git, remote, updates, atomic=atomic, hooks=hooks)
+
+
+def git_version() -> tuple[int, ...]:
+    """Return the version of git as numbers.
+
+    Raises:
+        NotFound: There is no git (`git-not-found`).
+    """
+    text = GitCommand(cwd=Path("/")).run("version", what="git's version could not be read").text
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
