@@ -1,0 +1,195 @@
+"""What a write need not store again.
+
+Asked in this order: chunks that this process wrote; files with the same digest in an earlier tree; chunks
+of the packs that hold the earlier version of the same path; packs that an interrupted write left durable.
+Each memory is bounded, since a missed duplicate costs space and never correctness.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+
+from gitml.store import layout
+from gitml.store.manifest import Manifest, decode_manifest
+from gitml.store.medium import Medium
+from gitml.store.pack import Footer, PackRef
+from gitml.store.root import Root
+from gitml.store.segment import Segment, decode_segment
+
+PackRun = tuple[PackRef, int, int]
+"""Pack, first chunk, number of chunks."""
+
+_KNOWN_CHUNKS = 200_000
+_INDEXED_FILES = 100_000
+_WINDOW_CHUNKS = 65_536
+_SEGMENTS_KEPT = 2
+_ENTRY_BITS = 17
+
+
+class KnownChunks:
+    """The chunks met last, and where they are: about the last 200,000."""
+
+    def __init__(self, limit: int = _KNOWN_CHUNKS) -> None:
+        self._half = limit // 2
+        self._young: dict[bytes, int] = {}
+        self._old: dict[bytes, int] = {}
+
+    def get(self, chunk_id: bytes) -> int | None:
+        """What was remembered of a chunk."""
+        place = self._young.get(chunk_id)
+        return self._old.get(chunk_id) if place is None else place
+
+    def add(self, chunk_id: bytes, place: int) -> None:
+        """Remember a chunk, and let go of the oldest."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[chunk_id] = place
+
+
+class EarlierTree:
+    """A tree that a root names, as a source of whole files.
+
+    Args:
+        medium: The store's.
+        root: As it stands in the store.
+        condemned: Names of objects that must not be used any more.
+
+    Raises:
+        NotFound: An object is missing.
+        IntegrityError: An object is damaged.
+    """
+
+    def __init__(self, medium: Medium, root: Root, condemned: Collection[str] = ()) -> None:
+        self._medium = medium
+        self._condemned = condemned
+        name = layout.manifest_name(root.manifest)
+        self._manifest: Manifest = decode_manifest(medium.get(name), bytes.fromhex(root.manifest), name)
+        self._firsts = [row.first_path for row in self._manifest.rows]
+        self._recent: OrderedDict[int, Segment] = OrderedDict()
+        self._by_digest: dict[int, int] = {}
+        self._sizes: set[int] = set()
+        self.segments: dict[bytes, bytes] = {}
+        """Logical digest and id of each segment object that may be named again."""
+        for number in range(len(self._firsts)):
+            self._index(number)
+
+    def find(self, path: str, size_bytes: int, sha: bytes) -> list[PackRun] | None:
+        """Where a file of that digest lies; the one at the same path first."""
+        place = self._at(path)
+        if place is not None:
+            segment, entry = place
+            if segment.sha(entry) == sha and segment.sizes[entry] == size_bytes:
+                return self._usable(segment, entry)
+        code = self._by_digest.get(_short(sha))
+        if code is None:
+            return None
+        segment, entry = self._segment(code >> _ENTRY_BITS), code & ((1 << _ENTRY_BITS) - 1)
+        if segment.sha(entry) == sha and segment.sizes[entry] == size_bytes:
+            return self._usable(segment, entry)
+        return None
+
+    def packs_of(self, path: str) -> list[PackRef]:
+        """The packs that hold the file at a path, in the order of its bytes."""
+        place = self._at(path)
+        if place is None:
+            return []
+        segment, entry = place
+        packs = dict.fromkeys(segment.packs[number] for number, _, _ in segment.runs[entry])
+        return [pack for pack in packs if layout.pack_name(pack.hex) not in self._condemned]
+
+    def may_hold(self, size_bytes: int) -> bool:
+        """Whether a file of that size is there; it may then be the same file."""
+        return size_bytes in self._sizes
+
+    def _index(self, number: int) -> None:
+        segment, row = self._segment(number), self._manifest.rows[number]
+        usable = all(layout.pack_name(pack.hex) not in self._condemned for pack in segment.packs)
+        name = layout.segment_name(row.segment_id.hex())
+        if usable and self._manifest.embedded is None and name not in self._condemned:
+            self.segments[row.logical] = row.segment_id
+        room = _INDEXED_FILES - len(self._by_digest)
+        for entry, size in enumerate(segment.sizes[:room]):
+            self._by_digest[_short(segment.sha(entry))] = number << _ENTRY_BITS | entry
+            self._sizes.add(size)
+
+    def _at(self, path: str) -> tuple[Segment, int] | None:
+        number = bisect_right(self._firsts, path) - 1
+        if number < 0:
+            return None
+        segment = self._segment(number)
+        entry = bisect_right(segment.paths, path) - 1
+        return (segment, entry) if entry >= 0 and segment.paths[entry] == path else None
+
+    def _segment(self, number: int) -> Segment:
+        if number in self._recent:
+            self._recent.move_to_end(number)
+            return self._recent[number]
+        segment_id = self._manifest.rows[number].segment_id
+        name = layout.segment_name(segment_id.hex())
+        embedded = self._manifest.embedded
+        data = self._medium.get(name) if embedded is None else embedded
+        segment = self._recent[number] = decode_segment(data, segment_id, name)
+        if len(self._recent) > _SEGMENTS_KEPT:
+            self._recent.popitem(last=False)
+        return segment
+
+    def _usable(self, segment: Segment, entry: int) -> list[PackRun] | None:
+        runs = [(segment.packs[pack], first, chunks) for pack, first, chunks in segment.runs[entry]]
+        if any(layout.pack_name(pack.hex) in self._condemned for pack, _, _ in runs):
+            return None
+        return runs
+
+
+class PackWindow:
+    """Chunks of a long series of packs, of which a part that moves on with the matches is looked at.
+
+    Args:
+        packs: In the order in which their chunks are expected.
+        footer: Reads the footer of a pack; None where the pack must not be used.
+    """
+
+    def __init__(self, packs: Sequence[PackRef], footer: Callable[[PackRef], Footer | None]) -> None:
+        self._packs = packs
+        self._footer = footer
+        self._next = 0
+        self._open: list[tuple[PackRef, dict[bytes, int]]] = []
+        self._chunks = 0
+        self._latest = 0
+
+    def find(self, chunk_id: bytes) -> tuple[PackRef, int] | None:
+        """Pack and number of a chunk."""
+        if not self._packs:
+            return None
+        if self._open and (number := self._open[self._latest][1].get(chunk_id)) is not None:
+            return self._open[self._latest][0], number
+        position = 0
+        while position < len(self._open) or self._load():
+            pack, numbers = self._open[position]
+            if (number := numbers.get(chunk_id)) is not None:
+                self._latest = position
+                self._forget()
+                return pack, number
+            position += 1
+        return None
+
+    def _load(self) -> bool:
+        while self._chunks < _WINDOW_CHUNKS and self._next < len(self._packs):
+            pack = self._packs[self._next]
+            self._next += 1
+            footer = self._footer(pack)
+            if footer is not None:
+                self._open.append((pack, {footer.id(number): number for number in range(footer.chunks)}))
+                self._chunks += footer.chunks
+                return True
+        return False
+
+    def _forget(self) -> None:
+        while self._latest > 1:
+            self._chunks -= len(self._open.pop(0)[1])
+            self._latest -= 1
+
+
+def _short(sha: bytes) -> int:
+    return int.from_bytes(sha[:7], "big")

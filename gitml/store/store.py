@@ -1,0 +1,459 @@
+"""A store: trees go in, and are claimed by versions.
+
+The order of a write is the promise: packs, segments, manifest, and then the root, which is created only. What a
+root names is there; a crash leaves garbage, never a hole. A root claims its version: one that exists with another
+tree is never overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from gitml.errors import (
+    GitMLError,
+    IntegrityError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    PolicyRefused,
+    StoreUnavailable,
+    UsageError,
+)
+from gitml.model.digest import Digest
+from gitml.model.names import AssetId, Version, VersionId
+from gitml.model.progress import SILENT, Progress
+from gitml.store import layout
+from gitml.store.dedup import EarlierTree, PackWindow
+from gitml.store.folder import FolderMedium
+from gitml.store.journal import Journal
+from gitml.store.listing import ListingWriter
+from gitml.store.manifest import Manifest
+from gitml.store.medium import Medium, PutOutcome
+from gitml.store.objects import CountedMedium, condemned_names
+from gitml.store.pack import Footer, PackRef
+from gitml.store.packing import PackWriter
+from gitml.store.packs import PackReader
+from gitml.store.relocate import relocate, used_objects
+from gitml.store.root import Root, RootKey, decode_root, encode_root
+from gitml.store.source import Source
+from gitml.store.wire import needs_newer
+from gitml.store.writer import Totals, TreeWriter
+
+if TYPE_CHECKING:
+    from gitml.store.reader import Promised, TreeReader
+
+__all__ = [
+    "Claimed",
+    "Root",
+    "RootKey",
+    "Store",
+    "Taken",
+    "WriteStats",
+    "WrittenTree",
+    "open_store",
+]
+
+FORMAT = 1
+_OLD_S = 7 * 24 * 3600
+_LOOKS = 8
+_MOST_JOBS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteStats:
+    """What a write took.
+
+    Attributes:
+        new_bytes: Bytes of the files that were found nowhere.
+        reused_bytes: Bytes of the files that were stored already.
+        stored_bytes: Bytes that were put into the store.
+        requests: Calls of the medium.
+    """
+
+    files: int
+    size_bytes: int
+    new_bytes: int
+    reused_bytes: int
+    stored_bytes: int
+    packs: int
+    segments: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenTree:
+    """A tree whose objects are durable, and which no root names yet."""
+
+    root: Root
+    stats: WriteStats
+    started_s: float = field(default_factory=time.monotonic, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The version is this tree's."""
+
+    root: Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The version is another tree's."""
+
+    root: Root
+
+
+class Store:
+    """Trees on a medium; safe to share between threads and processes, without locks.
+
+    Args:
+        medium: Where the objects are.
+        journal: File that remembers the packs of interrupted writes; None remembers nothing.
+        cache: Folder for what was read once and never changes; None keeps nothing.
+        jobs: Threads of one operation.
+    """
+
+    def __init__(
+        self,
+        medium: Medium,
+        *,
+        journal: Path | None = None,
+        cache: Path | None = None,
+        jobs: int | None = None,
+    ) -> None:
+        self.medium = medium
+        self._journal = Journal(journal, medium.url)
+        self._cache = cache
+        self._jobs = jobs or min(_MOST_JOBS, (os.cpu_count() or 2) + 2)
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without credentials."""
+        return self.medium.url
+
+    # -- writing
+
+    def write(
+        self, source: Source, *, earlier: Sequence[Root] = (), progress: Progress = SILENT
+    ) -> WrittenTree:
+        """Make the contents of a tree durable; a rerun goes on where an interrupted one stopped.
+
+        Args:
+            source: The files.
+            earlier: Roots of trees that may share files with it, the likeliest first.
+            progress: Learns of files and bytes.
+
+        Raises:
+            InvalidInput: A file is refused, or there is none; the store needs a newer GitML.
+            Conflict: A file changed while it was read.
+            NoSpace, AccessDenied, StoreUnavailable, OutcomeUnknown: As the medium says.
+        """
+        started_s = time.monotonic()
+        totals = source.totals()
+        files, size_bytes = totals if totals is not None else (None, None)
+        progress.begin("Storing", total_bytes=size_bytes, total_files=files)
+        try:
+            medium = CountedMedium(self.medium)
+            self._check_format(medium)
+            pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-write")
+            try:
+                root, stats = self._write(medium, pool, source, earlier, progress)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            progress.end()
+        return WrittenTree(root=root, stats=stats, started_s=started_s)
+
+    def _write(
+        self,
+        medium: CountedMedium,
+        pool: ThreadPoolExecutor,
+        source: Source,
+        earlier: Sequence[Root],
+        progress: Progress,
+    ) -> tuple[Root, WriteStats]:
+        condemned = condemned_names(medium)
+        trees = list(_earlier_trees(medium, earlier, condemned))
+        known = {logical: segment for tree in reversed(trees) for logical, segment in tree.segments.items()}
+        footers = PackReader(medium, self._cache)
+        packs = PackWriter(medium, self._journal, pool, condemned)
+        listing = ListingWriter(medium, packs, pool, known, condemned)
+
+        def footer(pack: PackRef) -> Footer | None:
+            with contextlib.suppress(NotFound, IntegrityError, InvalidInput):
+                return footers.footer(pack).footer
+            return None
+
+        writer = TreeWriter(
+            packs,
+            listing,
+            pool,
+            earlier=trees,
+            windows=lambda path: [PackWindow(tree.packs_of(path), footer) for tree in trees],
+            resumed=self._resumed(medium, condemned),
+            progress=progress,
+        )
+        writer.write(source.files())
+        manifest, stored = listing.finish()
+        root = _root(manifest, stored.hex)
+        return root, _stats(writer.totals, medium, packs, listing)
+
+    def _resumed(self, medium: Medium, condemned: Collection[str]) -> PackWindow:
+        def footer(pack: PackRef) -> Footer | None:
+            if medium.head(layout.pack_name(pack.hex)) != pack.size_bytes:
+                return None
+            return self._journal.footer(pack)
+
+        packs = [pack for pack in self._journal.packs() if layout.pack_name(pack.hex) not in condemned]
+        return PackWindow(packs, footer)
+
+    def _check_format(self, medium: Medium) -> None:
+        """Write the marker of a new store; refuse to write into a store of another format."""
+        marker = json.dumps({"schema": "gitml/store/v1", "format": FORMAT}).encode() + b"\n"
+        try:
+            data = medium.get(layout.MARKER)
+        except NotFound:
+            try:
+                if medium.put_if_absent(layout.MARKER, [marker]) is PutOutcome.CREATED:
+                    return
+            except OutcomeUnknown:  # looked up by the read that follows
+                pass
+            data = medium.get(layout.MARKER)
+        try:
+            version = json.loads(data)["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(
+                f"{layout.MARKER} in {self.url} is damaged",
+                code="object-malformed",
+                hint=f"look at it, and remove it if {self.url} is a GitML store",
+            ) from error
+        if version != FORMAT:
+            raise needs_newer(f"the store {self.url} has format {version}", f"{version}.0")
+
+    # -- claiming
+
+    def claim(self, key: RootKey, written: WrittenTree) -> Claimed | Taken:
+        """Let a version name a tree, durably; the same tree again is no conflict.
+
+        Raises:
+            PolicyRefused: The tree was purged.
+            StoreUnavailable: An object of the tree is gone: write it again.
+            OutcomeUnknown: A reply was lost, and the look failed too.
+        """
+        root = written.root
+        if self.medium.head(layout.purged_name(root.tree.hex)) is not None:
+            raise PolicyRefused(
+                f"the contents {root.tree} were purged from {self.url} and are refused",
+                code="purged",
+                hint="register other contents",
+                context={"tree": str(root.tree)},
+            )
+        if time.monotonic() - written.started_s > _OLD_S:
+            self._refuse_incomplete(root)
+        standing = self._create_root(key, root)
+        if standing.tree != root.tree:
+            return Taken(root=standing)
+        if standing != root and self.missing(standing):
+            self._refuse_incomplete(root)
+            standing = self._replace_root(key, root)
+        standing = self._leave_condemned(key, standing)
+        self._journal.forget({used.pack.id for used in used_objects(self.medium, standing) if used.pack})
+        return Claimed(root=standing)
+
+    def _create_root(self, key: RootKey, root: Root) -> Root:
+        """Create a root unless there is one; the one that stands then."""
+        for _ in range(_LOOKS):
+            try:
+                if self.medium.put_if_absent(key.name, [encode_root(root)]) is PutOutcome.CREATED:
+                    return root
+            except OutcomeUnknown as unknown:
+                try:
+                    found = self.root(key)
+                except StoreUnavailable:
+                    raise unknown from None
+            else:
+                found = self.root(key)
+            if found is not None:
+                return found
+        raise StoreUnavailable(f"{key.name} in {self.url} comes and goes", hint="run the command again")
+
+    def _replace_root(self, key: RootKey, root: Root) -> Root:
+        try:
+            self.medium.put(key.name, [encode_root(root)])
+        except OutcomeUnknown:
+            if self.root(key) != root:
+                raise
+        return root
+
+    def _leave_condemned(self, key: RootKey, root: Root) -> Root:
+        for _ in range(_LOOKS):
+            condemned = condemned_names(self.medium)
+            if not condemned or all(used.name not in condemned for used in used_objects(self.medium, root)):
+                return root
+            try:
+                root = self._replace_root(key, relocate(self.medium, root, condemned))
+            except NotFound as error:
+                raise _gone(root, self.url, [error.message]) from error
+        raise StoreUnavailable(
+            f"collections of garbage in {self.url} are faster than this write", hint="run the command again"
+        )
+
+    def _refuse_incomplete(self, root: Root) -> None:
+        missing = self.missing(root)
+        if missing:
+            raise _gone(root, self.url, missing)
+
+    # -- reading
+
+    def root(self, key: RootKey) -> Root | None:
+        """The root of a version, None where the store does not hold it."""
+        try:
+            return decode_root(self.medium.get(key.name), key.name)
+        except NotFound:
+            return None
+
+    def versions(self, registry: str, asset: AssetId) -> list[Version]:
+        """Versions of an asset that have roots, in order; a hint."""
+        prefix = layout.roots_prefix(registry, asset.folder)
+        found = (_version(name.removeprefix(prefix)) for name, _ in self.medium.list(prefix))
+        return sorted(version for version in found if version is not None)
+
+    def all_roots(self) -> Iterator[tuple[RootKey, Root]]:
+        """Every root of every registry; a hint."""
+        for name, _ in sorted(self.medium.list(layout.ROOTS)):
+            key = _root_key(name)
+            root = None if key is None else self.root(key)
+            if key is not None and root is not None:
+                yield key, root
+
+    def tree(self, root: Root, *, expected: Promised | None = None, label: str = "") -> TreeReader:
+        """Open a tree for reading.
+
+        Args:
+            root: From `root`.
+            expected: What the pointer promises.
+            label: Names the asset in errors.
+
+        Raises:
+            IntegrityError: The root is not the promised one.
+        """
+        from gitml.store.reader import TreeReader
+
+        return TreeReader(
+            self.medium, root, expected=expected, label=label, cache=self._cache, jobs=self._jobs
+        )
+
+    def missing(self, root: Root) -> list[str]:
+        """Objects of a tree that the store does not have with the size they must have."""
+        missing: list[str] = []
+
+        def is_there(name: str, size_bytes: int | None) -> bool:
+            found = self.medium.head(name)
+            return found is not None and (size_bytes is None or found == size_bytes)
+
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-head") as pool:
+            heads = []
+            name = ""
+            try:
+                for used in used_objects(self.medium, root):
+                    name = used.name
+                    if used.pack is not None:
+                        heads.append((name, pool.submit(is_there, name, used.size_bytes)))
+            except NotFound:
+                missing.append(name)
+            missing += [name for name, answer in heads if not answer.result()]
+        return missing
+
+
+def open_store(
+    url: str,
+    *,
+    base: PurePath | None = None,
+    journal: Path | None = None,
+    cache: Path | None = None,
+    jobs: int | None = None,
+) -> Store:
+    """The store at a URL or path.
+
+    Raises:
+        InvalidInput: The URL is malformed or of a kind that is not allowed.
+        UsageError: This GitML has no adapter for it.
+    """
+    from gitml.model.store_url import parse_store_url
+
+    parsed = parse_store_url(url, base or Path.cwd())
+    if parsed.scheme != "file":
+        raise UsageError(
+            f"a store on {parsed.scheme}:// needs an adapter that is not installed",
+            code="no-adapter",
+            hint=f"pip install 'gitml[{'s3' if parsed.scheme == 's3' else 'azure'}]'",
+        )
+    return Store(FolderMedium(Path(parsed.path)), journal=journal, cache=cache, jobs=jobs)
+
+
+def _earlier_trees(
+    medium: Medium, roots: Sequence[Root], condemned: Collection[str]
+) -> Iterator[EarlierTree]:
+    """The earlier trees that can be read; one that cannot only costs space."""
+    for root in roots:
+        with contextlib.suppress(NotFound, IntegrityError, InvalidInput):
+            yield EarlierTree(medium, root, condemned)
+
+
+def _root(manifest: Manifest, manifest_hex: str) -> Root:
+    return Root(
+        tree=Digest(manifest.tree),
+        listing=Digest(manifest.listing()),
+        manifest=manifest_hex,
+        size_bytes=manifest.size_bytes,
+        files=manifest.files,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _stats(totals: Totals, medium: CountedMedium, packs: PackWriter, listing: ListingWriter) -> WriteStats:
+    return WriteStats(
+        files=totals.files,
+        size_bytes=totals.size_bytes,
+        new_bytes=totals.new_bytes,
+        reused_bytes=totals.size_bytes - totals.new_bytes,
+        stored_bytes=medium.stored_bytes,
+        packs=packs.written,
+        segments=listing.written,
+        requests=medium.requests,
+    )
+
+
+def _gone(root: Root, url: str, missing: Sequence[str]) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{len(missing)} objects of {root.tree} are no longer in {url}: {missing[0]}",
+        code="objects-gone",
+        hint="run the command again",
+        context={"missing": list(missing)},
+    )
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version.parse(text)
+    except GitMLError:
+        return None
+
+
+def _root_key(name: str) -> RootKey | None:
+    parts = name.split("/")
+    version = _version(parts[-1])
+    if len(parts) != 5 or version is None:
+        return None
+    return RootKey(
+        registry=parts[1], id=VersionId(asset=AssetId(type=parts[2], name=parts[3]), version=version)
+    )
