@@ -1,0 +1,273 @@
+"""The configuration of a registry: `gitml.yaml`.
+
+Owns its fields, its first text, and the one edit that GitML makes to it. What a policy means is for the
+promotion room; where a store lies is for the registry room.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gitml.errors import InvalidInput
+from gitml.model import strict_yaml
+from gitml.model.canonical import KeyOrder, dump
+from gitml.model.fields import FieldError, Fields, at, read
+from gitml.model.names import ASSET_TYPES, check_type_name, check_word
+from gitml.model.shown import shown
+from gitml.model.user_schema import check_user_schema
+
+SCHEMA: Final = "gitml/config/v1"
+STORE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_BRANCH_FORBIDDEN = re.compile(
+    r"[\x00-\x20\x7f-\x9f~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\.(?:/|\Z)|\A[-./]|/\Z|\A@\Z"
+)
+_MAX_BRANCH = 200
+_REGISTRY_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+
+_ORDER: Final = KeyOrder(
+    keys=(
+        "schema",
+        "registry",
+        "default_branch",
+        "stores",
+        "stages",
+        "metrics",
+        "forge",
+        "registries",
+        "types",
+    ),
+    below={
+        "stores": KeyOrder(below={"*": KeyOrder(keys=("url", "endpoint_url"))}),
+        "stages": KeyOrder(
+            keys=("staging", "production"),
+            below={"*": KeyOrder(keys=("from", "require"), below={"require": KeyOrder(keys=("approvals",))})},
+        ),
+        "forge": KeyOrder(keys=("kind",)),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """A store that the repository names.
+
+    Attributes:
+        name: Its name.
+        url: Where it lies, as it is written.
+        endpoint_url: Server of an S3 store that is not AWS.
+        options: Whatever else is said of it.
+    """
+
+    name: str
+    url: str
+    endpoint_url: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePolicy:
+    """What a promotion to a stage needs.
+
+    Attributes:
+        name: The stage and its branch.
+        from_: Patterns of branches that versions may come from; empty where any will do.
+        require: Rules by name; one that is not known refuses every promotion.
+        extra: Other keys of the stage; like unknown rules they refuse every promotion.
+    """
+
+    name: str
+    from_: tuple[str, ...] = ()
+    require: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The configuration of a registry.
+
+    Attributes:
+        registry: Its random id.
+        default_branch: Branch that aliases and deprecations are read on.
+        stores: By name.
+        stages: By name, in the order of the file.
+        metrics: Metric -> `higher` or `lower`, whichever is better.
+        forge: Where requests live.
+        registries: Name -> git URL of another repository.
+        types: Asset type of this registry's own -> JSON Schema of its `spec`.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    registry: str
+    default_branch: str
+    stores: dict[str, StoreConfig] = field(default_factory=dict)
+    stages: dict[str, StagePolicy] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    forge: dict[str, Any] = field(default_factory=dict)
+    registries: dict[str, str] = field(default_factory=dict)
+    types: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def known_types(self) -> tuple[str, ...]:
+        """The six asset types and those of this registry's own."""
+        return (*ASSET_TYPES, *(name for name in self.types if name not in ASSET_TYPES))
+
+    @classmethod
+    def parse(cls, data: bytes, *, file: str) -> Config:
+        """Read a `gitml.yaml`.
+
+        Raises:
+            InvalidInput: It breaks a rule of its format.
+        """
+        return read(strict_yaml.load(data, file=file), "config", cls._build)
+
+    @classmethod
+    def _build(cls, value: Any) -> Config:
+        fields = Fields(value)
+        fields.schema(SCHEMA)
+        registry = fields.text("registry")
+        if _UUID.fullmatch(registry) is None:
+            raise FieldError(
+                ("registry",), f"is {shown(registry)}, which is no UUID", "restore what `gitml init` wrote"
+            )
+        branch = fields.text("default_branch")
+        if not is_branch_name(branch):
+            raise FieldError(
+                ("default_branch",), f"is {shown(branch)}, which git allows no branch", "name a branch"
+            )
+        return cls(
+            registry=registry,
+            default_branch=branch,
+            stores={name: _store(name, entry) for name, entry in fields.mapping("stores").items()},
+            stages={name: _stage(name, entry) for name, entry in fields.mapping("stages").items()},
+            metrics=_directions(fields.text_mapping("metrics")),
+            forge=_forge(fields.mapping("forge")),
+            registries=_registries(fields.text_mapping("registries")),
+            types={name: _type(name, schema) for name, schema in fields.mapping("types").items()},
+            extra=fields.rest(),
+        )
+
+
+def is_branch_name(text: str) -> bool:
+    """Whether git allows a branch of this name. Source: git-check-ref-format(1)."""
+    return 0 < len(text) <= _MAX_BRANCH and "*" not in text and _BRANCH_FORBIDDEN.search(text) is None
+
+
+def _store(name: str, entry: Any) -> StoreConfig:
+    path = ("stores", name)
+    if STORE_NAME.fullmatch(name) is None:
+        raise FieldError(path, "is no valid name of a store", f"it must match {STORE_NAME.pattern}")
+    fields = Fields(entry, path)
+    return StoreConfig(
+        name=name,
+        url=fields.text("url"),
+        endpoint_url=fields.optional_text("endpoint_url"),
+        options=fields.rest(),
+    )
+
+
+def _stage(name: str, entry: Any) -> StagePolicy:
+    path = ("stages", name)
+    with at(path):
+        check_word(name, "stage")
+    fields = Fields(entry, path)
+    require = fields.mapping("require")
+    _check_known_rules(Fields(require, (*path, "require")))
+    return StagePolicy(name=name, from_=fields.texts("from"), require=require, extra=fields.rest())
+
+
+def _check_known_rules(rules: Fields) -> None:
+    """Judge the form of the rules that this version knows; the others are for the policy to refuse."""
+    left = rules.rest()
+    if "approvals" in left:
+        rules.whole("approvals")
+    if "inputs_promoted" in left:
+        rules.optional_flag("inputs_promoted")
+    if "metrics" in left:
+        metrics = Fields(rules.mapping("metrics"), (*rules.path, "metrics"))
+        for pattern in list(metrics.rest()):
+            metrics.texts(pattern)
+
+
+def _directions(metrics: dict[str, str]) -> dict[str, str]:
+    for name, direction in metrics.items():
+        if direction not in ("higher", "lower"):
+            raise FieldError(
+                ("metrics", name),
+                f"must be higher or lower, and is {shown(direction)}",
+                "say which way is better",
+            )
+    return metrics
+
+
+def _forge(forge: dict[str, Any]) -> dict[str, Any]:
+    Fields(forge, ("forge",)).optional_text("kind")
+    return forge
+
+
+def _registries(registries: dict[str, str]) -> dict[str, str]:
+    for name, url in registries.items():
+        if _REGISTRY_NAME.fullmatch(name) is None or not url:
+            raise FieldError(
+                ("registries", name),
+                "must be a word and a git URL",
+                f"the word must match {_REGISTRY_NAME.pattern}",
+            )
+    return registries
+
+
+def _type(name: str, schema: Any) -> Any:
+    path = ("types", name)
+    with at(path):
+        check_type_name(name)
+        if not isinstance(schema, dict):
+            raise InvalidInput("it must be a mapping", hint="give a JSON Schema, or {} for no rules")
+        check_user_schema(schema)
+    return schema
+
+
+def initial(registry_id: str, default_branch: str, store_url: str | None) -> bytes:
+    """The text that `init` writes.
+
+    Args:
+        registry_id: A random UUID.
+        default_branch: Branch that aliases and deprecations are read on.
+        store_url: Location of the store `default`; None for none yet.
+    """
+    value: dict[str, Any] = {"schema": SCHEMA, "registry": registry_id, "default_branch": default_branch}
+    if store_url is not None:
+        value["stores"] = {"default": {"url": store_url}}
+    value["stages"] = {
+        "staging": {"from": ["working/*", default_branch]},
+        "production": {"from": ["staging"]},
+    }
+    value["forge"] = {"kind": "auto"}
+    return dump(value, order=_ORDER)
+
+
+def with_store(text: bytes, name: str, url: str) -> bytes:
+    """Add a store to a configuration, and leave every other line as it is; see :mod:`gitml.model.config_edit`."""
+    from gitml.model.config_edit import add_store
+
+    return add_store(text, name, url)
+
+
+def matches(pattern: str, branch: str) -> bool:
+    """Whether a branch matches a pattern of `from`; `*` stands for anything, `/` included."""
+    first, *middle = pattern.split("*")
+    if not middle:
+        return pattern == branch
+    last = middle.pop()
+    if len(branch) < len(first) + len(last) or not branch.startswith(first) or not branch.endswith(last):
+        return False
+    position, end = len(first), len(branch) - len(last)
+    for piece in middle:
+        position = branch.find(piece, position, end)
+        if position < 0:
+            return False
+        position += len(piece)
+    return True

@@ -1,0 +1,404 @@
+"""The pointer: `asset.yaml`, the small file in git that describes one version of an asset.
+
+Owns its fields, how they are read and how they are written. `parse(format(x)) == x`, and formatting what was
+read from canonical text gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from gitml.errors import InvalidInput
+from gitml.model import strict_yaml
+from gitml.model.canonical import KeyOrder, dump
+from gitml.model.digest import Digest
+from gitml.model.fields import FieldError, Fields, at, fault, read
+from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId, check_name
+from gitml.model.reference import AssetRef
+from gitml.model.shown import shown
+
+if TYPE_CHECKING:
+    from gitml.model.config import Config
+
+SCHEMA: Final = "gitml/asset/v1"
+FILES: Final = "files"
+REFERENCES: Final = "references"
+
+_TIME = re.compile(
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z"
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_STORE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_REVIEW = re.compile(r"[^/\\\x00-\x1f\x7f-\x9f]{1,255}")
+_MAX_REVIEW = 8
+
+_ORDER: Final = KeyOrder(
+    keys=(
+        "schema",
+        "type",
+        "name",
+        "version",
+        "description",
+        "created",
+        "author",
+        "labels",
+        "contents",
+        "inputs",
+        "source",
+        "params",
+        "metrics",
+        "spec",
+    ),
+    below={
+        "contents": KeyOrder(keys=("kind", "digest", "listing", "size", "files", "store", "review")),
+        "inputs": KeyOrder(keys=("ref", "digest", "role")),
+        "source": KeyOrder(keys=("repo", "commit", "dirty", "path", "command")),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The files of a version, as the pointer names them.
+
+    Attributes:
+        digest: Tree digest.
+        listing: Listing digest, which authenticates reads of single files.
+        size_bytes: Sum of the files' sizes.
+        files: How many there are.
+        store: Name of the store in the configuration.
+        review: Names of the review copies beside the pointer.
+        kind: `files`, or `references` where the data stays elsewhere.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    digest: Digest
+    listing: Digest
+    size_bytes: int
+    files: int
+    store: str
+    review: tuple[str, ...] = ()
+    kind: str = FILES
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls) -> Contents:
+        """Stands for contents that are not known yet; no pointer that says this is ever written or read."""
+        nothing = Digest.of(b"")
+        return cls(digest=nothing, listing=nothing, size_bytes=0, files=0, store="default")
+
+    @classmethod
+    def _build(cls, fields: Fields) -> Contents:
+        kind = fields.optional_text("kind") or FILES
+        if kind not in (FILES, REFERENCES):
+            raise FieldError(
+                (*fields.path, "kind"), f"is {shown(kind)}, which is not known", "install a newer GitML"
+            )
+        store = fields.text("store")
+        if _STORE.fullmatch(store) is None:
+            raise FieldError(
+                (*fields.path, "store"),
+                f"is {shown(store)}, which is no name of a store",
+                "name a store of gitml.yaml",
+            )
+        review = fields.texts("review")
+        if len(review) > _MAX_REVIEW or any(_REVIEW.fullmatch(name) is None for name in review):
+            raise FieldError(
+                (*fields.path, "review"), f"must be at most {_MAX_REVIEW} file names", "correct the list"
+            )
+        return cls(
+            digest=fields.parsed("digest", Digest.parse),
+            listing=fields.parsed("listing", Digest.parse),
+            size_bytes=fields.whole("size"),
+            files=fields.whole("files", 1),
+            store=store,
+            review=review,
+            kind=kind,
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """YAML keys and values."""
+        known: dict[str, Any] = {} if self.kind == FILES else {"kind": self.kind}
+        known |= {"digest": str(self.digest), "listing": str(self.listing), "size": self.size_bytes}
+        known |= {"files": self.files, "store": self.store, "review": list(self.review)}
+        return self.extra | known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A version that this one was made from, pinned by its digest.
+
+    Attributes:
+        ref: The version.
+        digest: Tree digest of its contents.
+        role: What it was used as, such as `training`.
+        repo: Another repository that holds it; None for this one.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    ref: VersionId
+    digest: Digest
+    role: str | None = None
+    repo: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def _build(cls, fields: Fields, known_types: Collection[str]) -> Input:
+        text = fields.text("ref")
+        with at((*fields.path, "ref")):
+            ref, repo = _version_ref(text, known_types)
+        return cls(
+            ref=ref,
+            repo=repo,
+            digest=fields.parsed("digest", Digest.parse),
+            role=fields.optional_text("role"),
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """YAML keys and values."""
+        ref = str(self.ref) if self.repo is None else f"{self.repo}//{self.ref}"
+        role = {} if self.role is None else {"role": self.role}
+        return self.extra | {"ref": ref, "digest": str(self.digest)} | role
+
+
+def _version_ref(text: str, known_types: Collection[str]) -> tuple[VersionId, str | None]:
+    repo, separator, local = text.rpartition("//")
+    # A type of another registry need not be known here.
+    ref = AssetRef.parse(text, [*known_types, local.partition("/")[0]] if separator else known_types)
+    if ref.type is None or ref.selector is None or ref.path is not None or str(ref) != text:
+        raise InvalidInput(
+            f"{shown(text)} is not written TYPE/NAME@VERSION", hint="write it as datasets/digits@1"
+        )
+    asset = AssetId(type=ref.type, name=ref.name)
+    return VersionId(asset=asset, version=Version.parse(ref.selector)), repo if separator else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The code that made a version; every field may be absent.
+
+    Attributes:
+        repo: URL of its repository, without credentials.
+        commit: Commit id.
+        dirty: Whether the work tree had uncommitted changes.
+        path: File in the repository.
+        command: What was run.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    repo: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    path: str | None = None
+    command: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def _build(cls, fields: Fields) -> Source:
+        commit = fields.optional_text("commit")
+        if commit is not None and _COMMIT.fullmatch(commit) is None:
+            raise FieldError(
+                (*fields.path, "commit"), f"is {shown(commit)}, which is no commit id", "give all its digits"
+            )
+        return cls(
+            repo=fields.optional_text("repo"),
+            commit=commit,
+            dirty=fields.optional_flag("dirty"),
+            path=fields.optional_text("path"),
+            command=fields.optional_text("command"),
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """YAML keys and values; absent fields are left out."""
+        known = {
+            "repo": self.repo,
+            "commit": self.commit,
+            "dirty": self.dirty,
+            "path": self.path,
+            "command": self.command,
+        }
+        return self.extra | {key: value for key, value in known.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """One version of an asset.
+
+    Attributes:
+        id: Which one.
+        description: A line for people.
+        created: When it was registered, ISO 8601 in UTC with `Z`.
+        author: Who registered it, as `Name <e-mail>`.
+        labels: Texts by name.
+        contents: Its files.
+        inputs: What it was made from.
+        source: The code that made it.
+        params: What it was made with; JSON values.
+        metrics: Numbers by name.
+        spec: What belongs to its type; JSON values.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    id: VersionId
+    description: str | None = None
+    created: str
+    author: str
+    labels: dict[str, str] = field(default_factory=dict)
+    contents: Contents
+    inputs: tuple[Input, ...] = ()
+    source: Source = field(default_factory=Source)
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(
+        cls,
+        data: bytes,
+        *,
+        file: str,
+        expect: VersionId | None = None,
+        known_types: Collection[str] = ASSET_TYPES,
+    ) -> Pointer:
+        """Read a pointer.
+
+        Args:
+            data: The file.
+            file: Its name in messages.
+            expect: The version whose folder it lies in.
+            known_types: Asset types of this registry.
+
+        Raises:
+            InvalidInput: It breaks a rule of its format, or describes another version than its folder says.
+        """
+        document = strict_yaml.load(data, file=file)
+        pointer = read(document, "asset", lambda value: cls._build(Fields(value), known_types))
+        if expect is not None and pointer.id != expect:
+            raise _misplaced(document, pointer.id, expect)
+        return pointer
+
+    @classmethod
+    def _build(cls, fields: Fields, known_types: Collection[str]) -> Pointer:
+        fields.schema(SCHEMA)
+        asset_type = fields.text("type")
+        if asset_type not in known_types:
+            hint = f"one of {', '.join(known_types)}"
+            raise FieldError(("type",), f"is {shown(asset_type)}, which is no asset type here", hint)
+        asset = AssetId(type=asset_type, name=fields.parsed("name", check_name))
+        created = fields.text("created")
+        if _TIME.fullmatch(created) is None:
+            raise FieldError(
+                ("created",), f"is {shown(created)}, which is no time in UTC", 'as "2026-11-21T04:30:00Z"'
+            )
+        inputs = fields.list_of("inputs")
+        return cls(
+            id=VersionId(asset=asset, version=fields.parsed("version", Version.parse)),
+            description=fields.optional_text("description"),
+            created=created,
+            author=fields.text("author"),
+            labels=fields.text_mapping("labels"),
+            contents=Contents._build(Fields(fields.take("contents", dict, "a mapping"), ("contents",))),
+            inputs=tuple(
+                Input._build(Fields(item, ("inputs", position)), known_types)
+                for position, item in enumerate(inputs)
+            ),
+            source=Source._build(Fields(fields.mapping("source"), ("source",))),
+            params=fields.mapping("params"),
+            metrics=_numbers(fields.mapping("metrics")),
+            spec=fields.mapping("spec"),
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """YAML keys and values, in the order in which they are written."""
+        known: dict[str, Any] = {
+            "schema": SCHEMA,
+            "type": self.id.type,
+            "name": self.id.name,
+            "version": self.id.version.text,
+        }
+        if self.description is not None:
+            known["description"] = self.description
+        known |= {
+            "created": self.created,
+            "author": self.author,
+            "labels": dict(self.labels),
+            "contents": self.contents.to_dict(),
+            "inputs": [item.to_dict() for item in self.inputs],
+            "source": self.source.to_dict(),
+            "params": dict(self.params),
+            "metrics": dict(self.metrics),
+            "spec": dict(self.spec),
+        }
+        return known | {key: self.extra[key] for key in sorted(self.extra.keys() - known.keys())}
+
+    def format(self) -> bytes:
+        """The pointer in canonical form.
+
+        Raises:
+            InvalidInput: A field holds what YAML or the format's limits cannot.
+        """
+        text = dump(self.to_dict(), order=_ORDER)
+        if len(text) > strict_yaml.MAX_BYTES:
+            raise InvalidInput(
+                f"the pointer of {self.id} would have {len(text)} bytes, and {strict_yaml.MAX_BYTES} are allowed",
+                code="pointer-too-large",
+                hint="put long params, metrics or specs into a file of the contents",
+            )
+        return text
+
+    def given_fields(self) -> Mapping[str, Any]:
+        """What a caller says of a version, to compare with what another one says."""
+        return {
+            "description": self.description,
+            "labels": dict(self.labels),
+            "inputs": tuple(self.inputs),
+            "params": dict(self.params),
+            "metrics": dict(self.metrics),
+            "spec": dict(self.spec),
+            "path": self.source.path,
+            "command": self.source.command,
+        }
+
+    def checked(self, config: Config) -> Pointer:
+        """This pointer, if it may be registered: it reads back, its spec fits its type, it holds no secret.
+
+        Contents that are not known yet are not judged.
+
+        Raises:
+            InvalidInput: It breaks a rule.
+        """
+        from gitml.model.inspection import check_pointer
+
+        drafted = self.contents == Contents.empty()
+        judged = replace(self, contents=replace(self.contents, files=1)) if drafted else self
+        check_pointer(judged, config)
+        return self
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise FieldError(
+                ("metrics", name), f"must be a number, and is {shown(value)}", "put texts under `params`"
+            )
+    return metrics
+
+
+def _misplaced(document: strict_yaml.Document, found: VersionId, expect: VersionId) -> InvalidInput:
+    pairs = [("type", found.type, expect.type), ("name", found.name, expect.name)]
+    pairs.append(("version", found.version.text, expect.version.text))
+    key, is_, should = next(pair for pair in pairs if pair[1] != pair[2])
+    error = FieldError(
+        (key,), f"is {shown(is_)}, but the file lies in the folder of {expect}", f'{key}: "{should}"'
+    )
+    result = fault(document, error)
+    result.code = "pointer-misplaced"
+    return result

@@ -1,0 +1,162 @@
+"""Locations of stores: which are allowed, taken apart.
+
+An allow-list, read here and nowhere else: general URL openers chain, cache, and open local files for many a
+text that looks harmless. Nothing is expanded or percent-decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import PurePath
+from typing import Final
+
+from gitml.errors import InvalidInput
+from gitml.model.redact import redact
+from gitml.model.shown import shown
+
+_MAX_TEXT: Final = 2048
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?", re.ASCII)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}(?:\.(?:dfs|blob)\.[a-z0-9.-]{1,100})?")
+_PREFIX_PART = re.compile(r"[^/\\%?#*]{1,255}")
+
+
+class StoreKind(Enum):
+    """What kind of medium a location names; the value is the extra that brings its client, if any."""
+
+    FOLDER = ""
+    S3 = "s3"
+    AZURE = "azure"
+
+
+_CLOUD: Final = {"s3": StoreKind.S3, "az": StoreKind.AZURE, "abfs": StoreKind.AZURE, "abfss": StoreKind.AZURE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUrl:
+    """A location, taken apart.
+
+    Attributes:
+        scheme: `file`, `s3`, `az`, `abfs` or `abfss`.
+        path: Absolute path of a folder; None for a bucket.
+        bucket: Bucket or container; "" for a folder.
+        account: Storage account and host of an `abfs` location, where given.
+        prefix: Path inside the bucket, without slashes at its ends.
+    """
+
+    scheme: str
+    path: PurePath | None = None
+    bucket: str = ""
+    account: str = ""
+    prefix: str = ""
+
+    @property
+    def kind(self) -> StoreKind:
+        """What kind of medium it is."""
+        return _CLOUD.get(self.scheme, StoreKind.FOLDER)
+
+    @property
+    def extra(self) -> str | None:
+        """Extra of GitML that this kind needs, as in `gitml[s3]`; None where it needs none."""
+        return self.kind.value or None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return self.path.as_posix()
+        host = f"{self.bucket}@{self.account}" if self.account else self.bucket
+        return f"{self.scheme}://{host}" + (f"/{self.prefix}" if self.prefix else "")
+
+
+def parse_store_url(text: str, base: PurePath) -> StoreUrl:
+    """Read the location of a store.
+
+    Args:
+        text: A path, `file:///…`, `s3://bucket/…`, `az://container/…` or `abfs[s]://container@account…/…`.
+        base: Absolute folder that a relative path starts from.
+
+    Raises:
+        InvalidInput: It is of another kind, or holds something that could mean more than it says.
+    """
+    problem = _problem(text)
+    if problem is not None:
+        raise _refused(text, *problem)
+    match = _SCHEME.match(text)
+    if match is None:
+        return StoreUrl(scheme="file", path=base / text)
+    scheme, rest = match["scheme"], text[match.end() :]
+    if scheme == "file" and match["slashes"]:
+        return StoreUrl(scheme="file", path=_file_path(text, rest))
+    if scheme in _CLOUD and match["slashes"]:
+        return _in_cloud(text, scheme, rest)
+    if scheme.lower() in (*_CLOUD, "file") and scheme != scheme.lower():
+        raise _refused(text, "schemes are written in lower case", text.replace(scheme, scheme.lower(), 1))
+    raise _refused(
+        text, f"`{scheme}:` is no kind of store", "a folder, file:///…, s3://…, az://… or abfs://…"
+    )
+
+
+def _problem(text: str) -> tuple[str, str] | None:
+    if not text.strip():
+        return "it is empty", "name a folder or a bucket"
+    if len(text) > _MAX_TEXT:
+        return f"it has more than {_MAX_TEXT} characters", "shorten it"
+    if _CONTROL.search(text):
+        return "it has a control or invisible character", "retype it"
+    if text != text.strip():
+        return "it begins or ends with a space", "remove the space"
+    if "::" in text:
+        return "`::` chains one location to another", "name the location itself"
+    if text.startswith("~"):
+        return "`~` is not expanded", "write the absolute path"
+    if "$" in text or "{{" in text:
+        return "variables are not expanded", "write the location itself"
+    if "\\" in text:
+        return "it has a backslash", "write / instead"
+    return None
+
+
+def _file_path(text: str, rest: str) -> PurePath:
+    path = rest.removeprefix("localhost")
+    if not path.startswith("/"):
+        raise _refused(text, "`file://` needs an absolute path", "write file:///folder, or the path alone")
+    if path.startswith("//") or any(char in path for char in "%?#"):
+        raise _refused(
+            text, "a file URL with %, ?, # or a host could be read in two ways", "write the path alone"
+        )
+    return PurePath(path)
+
+
+def _in_cloud(text: str, scheme: str, rest: str) -> StoreUrl:
+    host, _, prefix = rest.partition("/")
+    bucket, at, account = host.partition("@")
+    if at and scheme not in ("abfs", "abfss"):
+        raise _refused(
+            text, "credentials do not belong into it", "remove them; credentials come from your environment"
+        )
+    if at and _ACCOUNT.fullmatch(account) is None:
+        raise _refused(
+            text,
+            "what follows the @ is no storage account",
+            "abfs://container@account.dfs.core.windows.net/…",
+        )
+    pattern = _BUCKET if scheme == "s3" else _CONTAINER
+    if pattern.fullmatch(bucket) is None or ".." in bucket:
+        raise _refused(
+            text,
+            f"{shown(redact(bucket))} is no name of a bucket or container",
+            "lower-case letters, digits and -",
+        )
+    prefix = prefix.removesuffix("/")
+    parts = prefix.split("/") if prefix else []
+    if any(_PREFIX_PART.fullmatch(part) is None or part in (".", "..") for part in parts):
+        raise _refused(text, "its path has an empty part, `.`, `..`, or one of % ? # *", "write a plain path")
+    return StoreUrl(scheme=scheme, bucket=bucket, account=account, prefix=prefix)
+
+
+def _refused(text: str, why: str, hint: str) -> InvalidInput:
+    safe = re.sub(r"//[^/@]*@", "//***@", redact(text)).partition("?")[0]
+    return InvalidInput(f"{shown(safe)} cannot be a store: {why}", code="bad-store-url", hint=redact(hint))
