@@ -1,0 +1,44 @@
+"""What readers hand out: one file of a tree, and the places that the bytes of many files are sent to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gitml.store.medium import Buffer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file of a tree: its path in it, its size, and the SHA-256 of its bytes (32 bytes)."""
+
+    path: str
+    size_bytes: int
+    digest: bytes
+
+
+class Target(Protocol):
+    """A large file on its way; its parts come from several threads, in any order, each byte once."""
+
+    def write(self, offset: int, parts: Sequence[Buffer]) -> None:
+        """Put parts one after the other at an offset in bytes."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Read back what was written; number of bytes read."""
+
+    def finish(self) -> None:
+        """All is written and its digest is right."""
+
+    def discard(self) -> None:
+        """It will not be finished; called instead of `finish`, after all writes ended."""
+
+
+class Sink(Protocol):
+    """Where fetched files go; called from several threads."""
+
+    def whole(self, entry: FileEntry, parts: Sequence[Buffer]) -> None:
+        """Take a file whose bytes are all here and right; the parts are gone when the call returns."""
+
+    def begin(self, entry: FileEntry) -> Target:
+        """Start a file that comes in several steps."""
