@@ -35,9 +35,10 @@ def advice() -> dict[str, str]:
 def page() -> str:
     """The page as it should be."""
     known = advice()
-    classes = [
-        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind is not errors.GitMLError
+    found = [
+        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.GitMLError)
     ]
+    classes = [kind for kind in found if kind is not errors.GitMLError]
     rows = []
     for kind in sorted(classes, key=lambda kind: kind.exit_code):
         meaning = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
