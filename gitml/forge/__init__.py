@@ -1,0 +1,1 @@
+"""Requests: how a change of a stage is proposed, reviewed and recorded."""

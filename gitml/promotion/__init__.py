@@ -1,0 +1,1 @@
+"""How assets reach a stage: plan, policy, merge, rollback, history."""

@@ -1,0 +1,356 @@
+"""Requests in the refs of a plain git repository.
+
+`refs/gitml/requests/N` is a chain of commits, one per event, each with the single file `event.json`. Numbers are
+claimed, and events appended, by compare-and-swap of that one ref, so that writers in several clones cannot lose
+each other's words. An approval here proves no more than the right to push.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from gitml.errors import Busy, Conflict, InvalidInput, NotFound, PolicyRefused, UsageError
+from gitml.forge.base import (
+    Capabilities,
+    Draft,
+    Landing,
+    Opened,
+    Request,
+    RequestState,
+    ReviewKind,
+)
+from gitml.forge.events import EVENT_FILE, Chain, EventReader, read_request
+from gitml.forge.shared import HEADS, REQUESTS, Moved, RefMove, Shared
+from gitml.git.repository import Repository
+from gitml.git.types import Identity
+from gitml.model.progress import SILENT, Progress
+from gitml.model.request import EventKind, RequestEvent
+
+ATTEMPTS = 60
+_MAX_TEXT_BYTES = 16384
+_STATES: dict[str, RequestState | None] = {
+    "open": RequestState.OPEN,
+    "merged": RequestState.MERGED,
+    "closed": RequestState.CLOSED,
+    "rejected": RequestState.OPEN,
+    "all": None,
+}
+
+
+def utc_now() -> datetime:
+    """The present moment in whole seconds, as events record it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def pause(attempt: int) -> None:
+    """Wait a moment, longer at each attempt and at random, so that racing writers part."""
+    time.sleep(random.uniform(0, min(0.02 * (attempt + 1), 0.4)))  # noqa: S311 - spreads load, hides nothing
+
+
+class LocalForge:
+    """Keeper of requests in the shared repository.
+
+    Args:
+        shared: The shared repository.
+        default_branch: Where a stage that is not born yet would be born.
+        now: The clock.
+        progress: Where a request that cannot be believed is told.
+    """
+
+    kind = "local"
+    capabilities = Capabilities()
+
+    def __init__(
+        self,
+        shared: Shared,
+        default_branch: str,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        progress: Progress = SILENT,
+    ) -> None:
+        self.shared = shared
+        self._repo: Repository = shared.repo
+        self._default_branch = default_branch
+        self._now = now
+        self._progress = progress
+        self._told: set[int] = set()
+        self._events = EventReader(shared.repo)
+        self._merges: dict[str, dict[tuple[str, ...], str]] = {}
+
+    def refresh(self) -> None:
+        """See :meth:`gitml.forge.base.Forge.refresh`."""
+        self.shared.refresh()
+        self._merges.clear()
+
+    def branch(self, name: str) -> str | None:
+        """See :meth:`gitml.forge.base.Forge.branch`."""
+        return self.shared.branch(name)
+
+    def get(self, number: int) -> Request:
+        """See :meth:`gitml.forge.base.Forge.get`."""
+        tip = self.shared.requests().get(number)
+        if tip is None:
+            raise NotFound(
+                f"there is no request {number} in {self.shared.name}",
+                code="request-not-found",
+                hint="gitml pr list",
+                context={"number": number},
+            )
+        chain = self._events.chains({number: tip})[number]
+        if isinstance(chain, InvalidInput):
+            raise chain
+        return self._request(number, chain)
+
+    def list(self, state: str = "open") -> tuple[Request, ...]:
+        """See :meth:`gitml.forge.base.Forge.list`."""
+        if state not in _STATES:
+            raise UsageError(
+                f"{state!r} is no state of a request", code="bad-state", hint=f"one of {', '.join(_STATES)}"
+            )
+        wanted = _STATES[state]
+        found = []
+        for number, chain in sorted(self._chains().items(), reverse=True):
+            if wanted in (None, _state(chain)):
+                request = self._request(number, chain)
+                if state != "rejected" or request.rejections:
+                    found.append(request)
+        return tuple(found)
+
+    def _chains(self) -> dict[int, Chain]:
+        """Every request that can be believed; the others are told, once."""
+        chains: dict[int, Chain] = {}
+        for number, chain in self._events.chains(self.shared.requests()).items():
+            if not isinstance(chain, InvalidInput):
+                chains[number] = chain
+            elif number not in self._told:
+                self._told.add(number)
+                self._progress.note(chain.message)
+        return chains
+
+    def merged_requests(self, target: str) -> Sequence[Request]:
+        """See :meth:`gitml.forge.base.Forge.merged_requests`."""
+        return [
+            self._request(number, chain)
+            for number, chain in sorted(self._chains().items())
+            if _state(chain) is RequestState.MERGED and chain[0].event.target == target
+        ]
+
+    def find_open(self, source: str, target: str, refs: Sequence[str]) -> Request | None:
+        """See :meth:`gitml.forge.base.Forge.find_open`."""
+        wanted = tuple(sorted(refs))
+        for request in reversed(self.list("open")):
+            if (request.source, request.target, tuple(sorted(request.refs))) == (source, target, wanted):
+                return request
+        return None
+
+    def open_or_update(
+        self, draft: Draft, *, proposes: Callable[[Request], bool] = lambda _: False
+    ) -> Opened:
+        """See :meth:`gitml.forge.base.Forge.open_or_update`."""
+        _check_text(draft.title + draft.body)
+        actor = self._repo.identity()
+        for attempt in range(ATTEMPTS):
+            request = self.find_open(draft.source, draft.target, draft.refs)
+            if request is not None and (request.head == draft.head or proposes(request)):
+                if (request.title, request.body) == (draft.title, draft.body):
+                    return Opened(request=request, created=False, updated=False)
+                draft = replace(draft, base=request.base, head=request.head)
+            if request is None:
+                number = max(self.shared.requests(), default=0) + 1
+                kind, tip = EventKind.OPENED, None
+            else:
+                number, kind, tip = request.number, EventKind.UPDATED, request.tip
+            event = RequestEvent(
+                number=number,
+                kind=kind,
+                target=draft.target,
+                base=draft.base,
+                head=draft.head,
+                refs=tuple(sorted(draft.refs)),
+                actor=actor,
+                time=self._now(),
+                comment=f"{draft.title}\n\n{draft.body}".strip(),
+                extra={"source": draft.source},
+            )
+            if self._append(event, tip) is Moved.DONE:
+                return Opened(request=self.get(number), created=request is None, updated=request is not None)
+            pause(attempt)
+            self.refresh()
+        raise self._too_busy("open a request")
+
+    def approve(self, number: int, comment: str | None = None) -> Request:
+        """See :meth:`gitml.forge.base.Forge.approve`."""
+        return self._review(number, EventKind.APPROVED, comment or "")
+
+    def reject(self, number: int, comment: str) -> Request:
+        """See :meth:`gitml.forge.base.Forge.reject`."""
+        if not comment.strip():
+            raise UsageError(
+                f"a rejection of request {number} needs a reason",
+                code="no-reason",
+                hint=f"gitml pr reject {number} -m TEXT",
+            )
+        return self._review(number, EventKind.REJECTED, comment)
+
+    def _review(self, number: int, kind: EventKind, comment: str) -> Request:
+        _check_text(comment)
+        actor, seen = self._repo.identity(), None
+        for attempt in range(ATTEMPTS):
+            request = self.get(number)
+            self._must_be_open(request)
+            if seen not in (None, request.head):
+                raise Conflict(
+                    f"request {number} changed while you reviewed it",
+                    code="request-changed",
+                    hint=f"gitml pr show {number}",
+                    context={"number": number, "head": request.head},
+                )
+            seen = request.head
+            if kind is EventKind.APPROVED and actor.email.casefold() in request.authors:
+                raise PolicyRefused(
+                    f"request {number} is {actor.email}'s own work, and somebody else has to approve it",
+                    code="self-approval",
+                    hint=f"ask a colleague to run: gitml pr approve {number}",
+                    context={"number": number, "authors": list(request.authors)},
+                )
+            if self._said(request, kind, actor):
+                return request
+            if self._append(self._event(request, kind, actor, comment), request.tip) is Moved.DONE:
+                return self.get(number)
+            pause(attempt)
+            self.refresh()
+        raise self._too_busy(f"review request {number}")
+
+    def close(self, number: int, comment: str | None = None) -> Request:
+        """See :meth:`gitml.forge.base.Forge.close`."""
+        _check_text(comment or "")
+        actor = self._repo.identity()
+        for attempt in range(ATTEMPTS):
+            request = self.get(number)
+            if request.state is RequestState.CLOSED:
+                return request
+            self._must_be_open(request)
+            if (
+                self._append(self._event(request, EventKind.CLOSED, actor, comment or ""), request.tip)
+                is Moved.DONE
+            ):
+                return self.get(number)
+            pause(attempt)
+            self.refresh()
+        raise self._too_busy(f"close request {number}")
+
+    def land(self, request: Request, *, merge: str, onto: str, tip: str | None) -> Landing:
+        """See :meth:`gitml.forge.base.Forge.land`."""
+        actor = self._repo.identity()
+        event = self._event(request, EventKind.MERGED, actor, "", base=onto)
+        moves = [
+            RefMove(ref=HEADS + request.target, new=merge, old=tip),
+            RefMove(ref=f"{REQUESTS}{request.number}", new=self._commit(event, request.tip), old=request.tip),
+        ]
+        if self.shared.move(moves) is Moved.STALE:
+            return Landing.STALE
+        self._merges.clear()
+        return Landing.LANDED
+
+    def record_merged(self, request: Request, *, onto: str) -> None:
+        """See :meth:`gitml.forge.base.Forge.record_merged`."""
+        self._append(
+            self._event(request, EventKind.MERGED, self._repo.identity(), "", base=onto), request.tip
+        )
+        self.refresh()
+
+    def _said(self, request: Request, kind: EventKind, actor: Identity) -> bool:
+        """Whether this person's last word on the present head is that already."""
+        wanted = ReviewKind(kind.value)
+        return any(
+            review.counts
+            and review.kind is wanted
+            and review.actor.email.casefold() == actor.email.casefold()
+            for review in request.reviews
+        )
+
+    def _event(
+        self, request: Request, kind: EventKind, actor: Identity, comment: str, base: str | None = None
+    ) -> RequestEvent:
+        return RequestEvent(
+            number=request.number,
+            kind=kind,
+            target=request.target,
+            base=base or request.base,
+            head=request.head,
+            refs=request.refs,
+            actor=actor,
+            time=self._now(),
+            comment=comment.strip(),
+        )
+
+    def _append(self, event: RequestEvent, tip: str | None) -> Moved:
+        move = RefMove(ref=f"{REQUESTS}{event.number}", new=self._commit(event, tip), old=tip)
+        return self.shared.move([move])
+
+    def _commit(self, event: RequestEvent, tip: str | None) -> str:
+        tree = self._repo.write_tree(None, {EVENT_FILE: event.format()})
+        parents = [event.head] if tip is None else [tip, event.head]
+        return self._repo.write_commit(tree, parents, f"request {event.number}: {event.kind.value}\n")
+
+    def _request(self, number: int, chain: Chain) -> Request:
+        event = chain[-1].event
+        head = next(
+            link.event.head
+            for link in reversed(chain)
+            if link.event.kind in (EventKind.OPENED, EventKind.UPDATED)
+        )
+        merged = self._merge_of(event) if event.kind is EventKind.MERGED else None
+        base = event.base if event.kind is EventKind.MERGED else self._trusted_base(event.target)
+        commits = self._repo.between(base or event.base, head)
+        emails = [person.email for commit in commits for person in (commit.author, commit.committer)]
+        return read_request(chain, number, emails, merged)
+
+    def _trusted_base(self, target: str) -> str | None:
+        """What the head is compared with to find its authors; never what the request says of itself."""
+        return self.shared.branch(target) or self.shared.branch(self._default_branch)
+
+    def _merge_of(self, event: RequestEvent) -> str | None:
+        """The commit on the target's first-parent chain that merged the head into the base."""
+        if event.target not in self._merges:
+            tip = self.shared.branch(event.target)
+            chain = self._repo.first_parents(tip) if tip else ()
+            self._merges[event.target] = {tuple(c.parents): c.oid for c in chain if len(c.parents) == 2}
+        return self._merges[event.target].get((event.base, event.head))
+
+    @staticmethod
+    def _must_be_open(request: Request) -> None:
+        if request.state is not RequestState.OPEN:
+            raise Conflict(
+                f"request {request.number} is {request.state.value}",
+                code=f"request-{request.state.value}",
+                hint=f"gitml pr show {request.number}",
+                context={"number": request.number, "state": request.state.value},
+            )
+
+    def _too_busy(self, what: str) -> Busy:
+        return Busy(
+            f"could not {what}: others wrote to {self.shared.name} at each of {ATTEMPTS} attempts",
+            code="too-many-writers",
+            hint="run it again",
+        )
+
+
+def _state(chain: Chain) -> RequestState:
+    kind = chain[-1].event.kind
+    return {EventKind.MERGED: RequestState.MERGED, EventKind.CLOSED: RequestState.CLOSED}.get(
+        kind, RequestState.OPEN
+    )
+
+
+def _check_text(text: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > _MAX_TEXT_BYTES or "\x00" in text:
+        raise UsageError(
+            f"title, body or comment is longer than {_MAX_TEXT_BYTES} bytes, or has a NUL character",
+            code="bad-text",
+            hint="say it in fewer words",
+        )

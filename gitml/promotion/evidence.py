@@ -1,0 +1,131 @@
+"""Evidence for the rules: what stores, branches and histories say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitml.forge.shared import HEADS, Shared
+from gitml.git.types import MergeConflict
+from gitml.model.config import matches
+from gitml.model.names import AssetId, Version, VersionId
+from gitml.model.pointer import Pointer
+from gitml.promotion.chain import ran
+from gitml.promotion.policy import Found
+from gitml.promotion.target import Target, folder_files, listing, registry_path
+from gitml.promotion.view import File, changed_paths
+from gitml.registry.workspace import Workspace
+
+ANY_BRANCH = ("*",)
+
+
+class RepositoryEvidence:
+    """Looks things up in this clone, as last refreshed from the shared repository.
+
+    Args:
+        ws: The registry.
+        shared: The shared repository.
+        target: The stage.
+        head: The request's head; None while a promotion by asset is only planned.
+        source_tip: For a promotion by branch that is only planned: tip of the source.
+        birth: Commit that the target was born from, where it is known.
+        prefer: Branch that is looked at first.
+    """
+
+    def __init__(
+        self,
+        ws: Workspace,
+        shared: Shared,
+        target: Target,
+        *,
+        head: str | None = None,
+        source_tip: str | None = None,
+        birth: str | None = None,
+        prefer: str | None = None,
+    ) -> None:
+        self._ws = ws
+        self._shared = shared
+        self._target = target
+        self._head = head
+        self._source_tip = source_tip
+        self._birth = birth
+        self._prefer = prefer
+
+    def missing_bytes(self, pointer: Pointer) -> Sequence[str]:
+        """See :class:`gitml.promotion.policy.Evidence`."""
+        stores = self._ws.stores(self._target.config)
+        return stores.missing(pointer, shared=self._shared.remote is not None)
+
+    def found(self, version: VersionId, files: dict[str, File], *, as_current: bool) -> Found:
+        """See :class:`gitml.promotion.policy.Evidence`."""
+        answer = Found.NO
+        for name, tip in self._sources().items():
+            if folder_files(self._ws, tip, version.folder) != files:
+                continue
+            if not as_current or name not in self._target.config.stages:
+                return Found.YES
+            if ran(self._ws, name, tip, version.asset, version.version):
+                return Found.YES
+            answer = Found.NOT_CURRENT
+        if answer is Found.NO and self._is_only_here(version, files):
+            return Found.NOT_PUSHED
+        return answer
+
+    def _sources(self) -> dict[str, str]:
+        """Branches that the policy takes from, the likely ones first."""
+        branches = self._shared.branches()
+        names = [name for name in branches if name != self._target.stage and self._is_source(name)]
+        likely = [self._prefer, self._target.config.default_branch, *self._target.config.stages]
+        names.sort(key=lambda name: (likely.index(name) if name in likely else len(likely), name))
+        return {name: branches[name] for name in names}
+
+    def _is_source(self, name: str) -> bool:
+        return any(matches(pattern, name) for pattern in self._target.policy.from_ or ANY_BRANCH)
+
+    def _is_only_here(self, version: VersionId, files: dict[str, File]) -> bool:
+        if self._shared.remote is None:
+            return False
+        return any(
+            folder_files(self._ws, commit, version.folder) == files
+            for ref, commit in self._ws.repo.refs(HEADS).items()
+            if self._is_source(ref.removeprefix(HEADS))
+            and ref.removeprefix(HEADS) not in self._target.config.stages
+        )
+
+    def foreign_code(self) -> Sequence[str]:
+        """See :class:`gitml.promotion.policy.Evidence`."""
+        if self._head is None:
+            return [] if self._source_tip is None else self._not_from_sources([self._source_tip])
+        head = self._ws.repo.commits([self._head])[0]
+        return [*self._not_from_sources(head.parents), *self._beyond_merge(head.parents)]
+
+    def _not_from_sources(self, commits: Sequence[str]) -> list[str]:
+        is_ancestor, tips = self._ws.repo.is_ancestor, [self._target.tip, *self._sources().values()]
+        return [
+            f"commit {commit[:12]}" for commit in commits if not any(is_ancestor(commit, tip) for tip in tips)
+        ]
+
+    def _beyond_merge(self, parents: Sequence[str]) -> list[str]:
+        """Files that the head itself changes although neither of its parents nor git's merge of them did."""
+        if self._head is None or len(parents) not in (1, 2):
+            return ["a merge of more than two commits"]
+        plain: str = parents[0]
+        if len(parents) == 2:
+            merged = self._ws.repo.merge_trees(parents[0], parents[1])
+            if isinstance(merged, MergeConflict):
+                return [f"the resolution of {path}" for path in merged.paths]
+            plain = merged.oid
+        own = f"/{self._target.stage}.yaml"
+        types = self._target.config.known_types
+        changed = changed_paths(listing(self._ws, plain), listing(self._ws, self._head))
+        return [
+            f"the change of {path}"
+            for path in sorted(changed)
+            if not (
+                path.endswith(own)
+                and path.startswith(tuple(registry_path(self._ws, name) + "/" for name in types))
+            )
+        ]
+
+    def ran_before(self, asset: AssetId, version: Version) -> bool:
+        """See :class:`gitml.promotion.policy.Evidence`."""
+        return ran(self._ws, self._target.stage, self._target.tip, asset, version, stop=self._birth)

@@ -1,0 +1,210 @@
+"""The verb `pr merge`: judge a request against the stage as it is now, and land it as a real merge commit.
+
+Stage and `merged` event move together or not at all, each only from the value that was judged. Nobody's work
+tree, index or branch is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitml.errors import Busy, Conflict
+from gitml.forge.base import Landing, Request, RequestState
+from gitml.forge.local import ATTEMPTS, LocalForge, pause
+from gitml.git.types import Commit, MergeConflict
+from gitml.promotion.evidence import RepositoryEvidence
+from gitml.promotion.history import birth_of
+from gitml.promotion.policy import Case, Move, Problem, Reviews, Rule, Shape, approvals_needed, judge
+from gitml.promotion.prepare import refuse
+from gitml.promotion.propose import describe_move
+from gitml.promotion.target import Blobs, Target, find_target, listing, views
+from gitml.registry.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What `pr merge` did.
+
+    Attributes:
+        commit: The merge commit; in a rehearsal, and where there was nothing to merge, None.
+        moves: What the stage runs differently.
+        already: Whether it was merged, or all of it was on the stage, before.
+    """
+
+    request: Request
+    commit: str | None
+    target: str
+    moves: tuple[Move, ...] = ()
+    already: bool = False
+    summary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    target: Target
+    tree: str
+    case: Case
+    problems: tuple[Problem, ...]
+
+
+def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: bool = False) -> Merged:
+    """Merge a request into its stage.
+
+    Raises:
+        NotFound: No such request, or this shallow clone lacks what has to be compared.
+        Conflict: The request is closed, does not merge, or (without a remote) the stage is checked out.
+        PolicyRefused: The stage's rules forbid it; all that they object to is named.
+        StoreUnavailable: The remote cannot be reached.
+        Busy: Others moved the stage at every attempt.
+    """
+    for attempt in range(ATTEMPTS):
+        request = forge.get(number)
+        done = _settled(ws, forge, request, dry_run=dry_run)
+        if done is not None:
+            return done
+        judged = _judge(ws, forge, request)
+        refuse(judged.problems, f"cannot merge request {number}")
+        _must_not_be_checked_out(ws, forge, request.target)
+        lines = tuple(describe_move(move, request.target) for move in judged.case.moves)
+        if dry_run:
+            return Merged(
+                request=request, commit=None, target=request.target, moves=judged.case.moves, summary=lines
+            )
+        message = f"Merge request {number}: {request.title}\n\n" + "\n".join(lines) + "\n"
+        target = judged.target
+        commit = ws.repo.write_commit(judged.tree, [target.tip, request.head], message)
+        if forge.land(request, merge=commit, onto=target.tip, tip=target.stage_tip) is Landing.LANDED:
+            return Merged(
+                request=forge.get(number),
+                commit=commit,
+                target=request.target,
+                moves=judged.case.moves,
+                summary=lines,
+            )
+        pause(attempt)
+        forge.refresh()
+    raise Busy(
+        f"others moved {request.target} or request {number} at each of {ATTEMPTS} attempts",
+        code="too-many-writers",
+        hint=f"gitml pr merge {number}",
+    )
+
+
+def _settled(ws: Workspace, forge: LocalForge, request: Request, *, dry_run: bool) -> Merged | None:
+    """The answer where there is nothing left to merge."""
+    number, stage = request.number, request.target
+    if request.state is RequestState.MERGED:
+        said = f"request {number} was merged before, by {request.merged_by}"
+        return Merged(
+            request=request, commit=request.merged_commit, target=stage, already=True, summary=(said,)
+        )
+    if request.state is RequestState.CLOSED:
+        raise Conflict(
+            f"request {number} was closed without merging",
+            code="request-closed",
+            hint=f"gitml pr show {number}",
+        )
+    tip = forge.shared.branch(stage)
+    if tip is None or not ws.repo.is_ancestor(request.head, tip):
+        return None
+    return _record(ws, forge, request, tip, dry_run=dry_run)
+
+
+def _record(ws: Workspace, forge: LocalForge, request: Request, tip: str, *, dry_run: bool) -> Merged:
+    """Finish what a killed merge, or a merge past GitML, left: the head is on the stage, and no event says so."""
+    merge = _merge_of(ws, tip, request.head)
+    target = find_target(ws, forge.shared, request.target)
+    earned = merge is not None and _is_approved(ws, request, target, merge.parents[0])
+    said = f"request {request.number} is on {request.target} already"
+    if not dry_run:
+        if merge is not None and earned:
+            forge.record_merged(request, onto=merge.parents[0])
+        else:
+            forge.close(request.number, f"{request.target} has it already")
+        request = forge.get(request.number)
+    commit = merge.oid if merge else None
+    return Merged(request=request, commit=commit, target=request.target, already=True, summary=(said,))
+
+
+def _is_approved(ws: Workspace, request: Request, target: Target, onto: str) -> bool:
+    """Whether the reviews met the policy; the head's authors are those of what it brought to `onto`."""
+    authors = set(request.authors)
+    for commit in ws.repo.between(onto, request.head):
+        authors |= {commit.author.email.casefold(), commit.committer.email.casefold()}
+    approvers = {review.actor.email.casefold() for review in request.approvals} - authors
+    return not request.rejections and len(approvers) >= approvals_needed(target.policy)
+
+
+def _merge_of(ws: Workspace, tip: str, head: str) -> Commit | None:
+    chain = ws.repo.first_parents(tip, stop=head)
+    return next((commit for commit in chain if len(commit.parents) == 2 and commit.parents[1] == head), None)
+
+
+def _judge(ws: Workspace, forge: LocalForge, request: Request) -> _Judged:
+    target = find_target(ws, forge.shared, request.target)
+    merged = ws.repo.merge_trees(target.tip, request.head)
+    if isinstance(merged, MergeConflict):
+        raise _conflict(request, merged)
+    blobs = Blobs(ws)
+    before, after = views(ws, target, listing(ws, merged.oid), blobs)
+    head = ws.repo.commits([request.head])[0]
+    birth = birth_of(ws, forge, request.target)
+    case = Case(
+        stage=request.target,
+        policy=target.policy,
+        stores=frozenset(target.config.stores) if forge.shared.remote else None,
+        before=before,
+        after=after,
+        born=target.born,
+        shape=_shape(ws, target, head),
+        evidence=RepositoryEvidence(
+            ws, forge.shared, target, head=head.oid, birth=birth, prefer=request.source
+        ),
+        reviews=Reviews(
+            approved_by=tuple(review.actor.email.casefold() for review in request.approvals),
+            rejected_by=tuple(review.actor.email.casefold() for review in request.rejections),
+        ),
+    )
+    problems = [_explained(problem, request, target) for problem in judge(case)]
+    return _Judged(target=target, tree=merged.oid, case=case, problems=tuple(problems))
+
+
+def _shape(ws: Workspace, target: Target, head: Commit) -> Shape:
+    """One commit on the stage is a promotion by asset, whatever its author calls it."""
+    on_stage = len(head.parents) == 1 and ws.repo.is_ancestor(head.parents[0], target.tip)
+    return Shape.BY_ASSET if on_stage else Shape.BY_BRANCH
+
+
+def _explained(problem: Problem, request: Request, target: Target) -> Problem:
+    """Tell an approval that is missing from one that does not count."""
+    if problem.rule is not Rule.APPROVALS:
+        return problem
+    ignored = [f"that of {r.actor.email} does not count: {r.ignored}" for r in request.reviews if r.ignored]
+    message = "; ".join([problem.message, *dict.fromkeys(ignored)])
+    hint = f"somebody other than {', '.join(request.authors)} runs: gitml pr approve {request.number}"
+    return Problem(rule=problem.rule, asset=problem.asset, message=message, hint=hint)
+
+
+def _conflict(request: Request, conflict: MergeConflict) -> Conflict:
+    refs = " ".join(request.refs)
+    return Conflict(
+        f"request {request.number} does not merge into {request.target} any more; "
+        f"both changed {', '.join(conflict.paths[:10])}",
+        code="merge-conflict",
+        hint=f"gitml promote {refs or '-s ' + request.source} -t {request.target}, which updates it",
+        context={"paths": list(conflict.paths), "number": request.number},
+    )
+
+
+def _must_not_be_checked_out(ws: Workspace, forge: LocalForge, stage: str) -> None:
+    """Without a remote the stage's own branch moves, and a work tree on it would silently fall behind."""
+    if forge.shared.remote is not None:
+        return
+    where = ws.repo.checked_out(stage)
+    if where:
+        raise Conflict(
+            f"{stage} is checked out in {', '.join(map(str, where))}, and a merge would move it under that work tree",
+            code="stage-checked-out",
+            hint=f"git -C {where[0]} switch {ws.config.default_branch}",
+            context={"paths": [str(path) for path in where]},
+        )

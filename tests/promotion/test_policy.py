@@ -1,0 +1,378 @@
+"""The rules of a stage: each is off in turn, and something here notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from support.stage_case import Scene, allowed, current, pointer
+
+from gitml.promotion import policy
+from gitml.promotion.policy import Found, Reviews, Shape
+
+M3 = "models/digits/3/asset.yaml"
+D2 = "datasets/digits/2/asset.yaml"
+STAGE_FILE = "models/digits/production.yaml"
+
+
+def test_allowed() -> None:
+    scene = allowed()
+    assert scene.problems() == []
+    assert sorted(scene.witness.asked) == [("datasets/digits@2", False), ("models/digits@3", True)]
+
+
+def test_moves_and_additions() -> None:
+    case = allowed().case()
+    assert [(str(m.asset), str(m.from_version), str(m.to_version)) for m in case.moves] == [
+        ("models/digits", "2", "3")
+    ]
+    assert list(map(str, case.added)) == ["datasets/digits@2", "models/digits@3"]
+
+
+def broken_pointer(s: Scene) -> None:
+    s.after[M3] = s.after[M3].replace(b"schema: gitml/asset/v1", b"schema: gitml/asset/v9")
+
+
+def pointer_of_another(s: Scene) -> None:
+    s.after[M3] = pointer("models/digits@4")
+
+
+def conflict_markers_in_pointer(s: Scene) -> None:
+    s.after[M3] = b"<<<<<<< ours\n" + s.after[M3] + b"=======\n>>>>>>> theirs\n"
+
+
+def conflict_markers_in_stage_file(s: Scene) -> None:
+    s.after[STAGE_FILE] = b'<<<<<<< ours\ncurrent: "2"\n=======\ncurrent: "3"\n>>>>>>> theirs\n'
+
+
+def stray_pointer(s: Scene) -> None:
+    s.after["models/Digits!/3/asset.yaml"] = s.after[M3]
+
+
+def link_in_folder(s: Scene) -> None:
+    s.modes["models/digits/3/README.md"] = "120000"
+
+
+def broken_configuration(s: Scene) -> None:
+    s.shape = Shape.BY_BRANCH
+    s.after["gitml.yaml"] = b"<<<<<<< ours\n"
+
+
+def broken_about(s: Scene) -> None:
+    s.shape = Shape.BY_BRANCH
+    s.after["models/digits/about.yaml"] = b"aliases: [\n"
+
+
+def touches_configuration(s: Scene) -> None:
+    s.after["gitml.yaml"] = b"schema: gitml/config/v1\nstages: {}\n"
+
+
+def touches_code(s: Scene) -> None:
+    s.after["train.py"] = b"import os\n"
+
+
+def touches_another_stage(s: Scene) -> None:
+    s.after["models/digits/staging.yaml"] = current("3")
+
+
+def touches_about(s: Scene) -> None:
+    s.after["models/digits/about.yaml"] = b"description: better\n"
+
+
+def deletes_code(s: Scene) -> None:
+    del s.after["train.py"]
+
+
+def rewrites_version(s: Scene) -> None:
+    s.after["models/digits/2/asset.yaml"] = pointer("models/digits@2", store="default", inputs={})
+
+
+def adds_to_version(s: Scene) -> None:
+    s.after["models/digits/2/README.md"] = b"late\n"
+
+
+def changes_mode_in_version(s: Scene) -> None:
+    s.before["models/digits/2/run.sh"] = b"#!\n"
+    s.after["models/digits/2/run.sh"] = b"#!\n\n"
+
+
+def removes_pointer_only(s: Scene) -> None:
+    s.before["models/digits/2/README.md"] = s.after["models/digits/2/README.md"] = b"two\n"
+    del s.after["models/digits/2/asset.yaml"]
+
+
+def removes_input_of_current(s: Scene) -> None:
+    s.before["datasets/digits/2/asset.yaml"] = s.after[D2]
+    del s.after[D2]
+
+
+def same_version_twice(s: Scene) -> None:
+    s.after["models/digits/03/asset.yaml"] = pointer("models/digits@03")
+
+
+def current_is_absent(s: Scene) -> None:
+    s.after[STAGE_FILE] = current("9")
+
+
+def current_of_unknown_asset(s: Scene) -> None:
+    s.after["models/ghost/production.yaml"] = current("1")
+
+
+def input_is_absent(s: Scene) -> None:
+    del s.after[D2]
+
+
+def input_has_another_digest(s: Scene) -> None:
+    s.after[M3] = pointer("models/digits@3", {"datasets/digits@2": "datasets/digits@1"})
+
+
+def input_of_input_is_absent(s: Scene) -> None:
+    s.after[D2] = pointer("datasets/digits@2", {"datasets/raw@1": "datasets/raw@1"})
+
+
+def input_of_old_input_is_absent(s: Scene) -> None:
+    old = pointer("datasets/digits@1", {"datasets/raw@1": "datasets/raw@1"})
+    s.before["datasets/digits/1/asset.yaml"] = s.after["datasets/digits/1/asset.yaml"] = old
+    s.after[M3] = pointer("models/digits@3", {"datasets/digits@1": "datasets/digits@1"})
+
+
+def input_elsewhere_is_not_promoted(s: Scene) -> None:
+    s.require(inputs_promoted=True)
+    s.after[M3] = pointer("models/digits@3", {"datasets/digits@2": "datasets/digits@2"}, repo="shared")
+
+
+def store_is_not_named(s: Scene) -> None:
+    s.after[M3] = pointer("models/digits@3", {"datasets/digits@2": "datasets/digits@2"}, store="mine")
+
+
+def bytes_are_missing(s: Scene) -> None:
+    s.witness.without_bytes.add("models/digits@3")
+
+
+def bytes_of_input_are_missing(s: Scene) -> None:
+    s.witness.without_bytes.add("datasets/digits@2")
+
+
+def bytes_of_moved_are_missing(s: Scene) -> None:
+    s.before |= {path: data for path, data in s.after.items() if path != STAGE_FILE}
+    s.witness.without_bytes.add("models/digits@3")
+
+
+def not_on_source(s: Scene) -> None:
+    s.witness.found_as["models/digits@3"] = Found.NO
+
+
+def input_not_on_source(s: Scene) -> None:
+    s.witness.found_as["datasets/digits@2"] = Found.NO
+
+
+def never_ran_on_source(s: Scene) -> None:
+    s.witness.found_as["models/digits@3"] = Found.NOT_CURRENT
+
+
+def not_pushed(s: Scene) -> None:
+    s.witness.found_as["models/digits@3"] = Found.NOT_PUSHED
+
+
+def code_not_on_source(s: Scene) -> None:
+    s.shape = Shape.BY_BRANCH
+    s.witness.code = ["commit 123456"]
+
+
+def unknown_requirement(s: Scene) -> None:
+    s.require(metrics={"models/*": ["accuracy >= 0.9"]})
+
+
+def unknown_key_of_the_stage(s: Scene) -> None:
+    s.policy = replace(s.policy, extra={"freeze": True})
+
+
+def approvals_are_no_count(s: Scene) -> None:
+    s.require(approvals="two")
+
+
+def approvals_are_a_flag(s: Scene) -> None:
+    s.require(approvals=True)
+
+
+def negative_approvals(s: Scene) -> None:
+    s.require(approvals=-1)
+
+
+def inputs_promoted_is_no_flag(s: Scene) -> None:
+    s.require(inputs_promoted="yes")
+
+
+def too_few_approvals(s: Scene) -> None:
+    s.require(approvals=2)
+    s.reviews = Reviews(approved_by=("bob@example.com", "bob@example.com"))
+
+
+def rejected(s: Scene) -> None:
+    s.reviews = Reviews(rejected_by=("bob@example.com",))
+
+
+def inherited_current_is_judged(s: Scene) -> None:
+    s.born = False
+    s.before[STAGE_FILE] = current("3")
+    s.witness.found_as["models/digits@3"] = Found.NO
+
+
+SPOILT: list[tuple[Callable[[Scene], None], set[str]]] = [
+    (broken_pointer, {"schema"}),
+    (pointer_of_another, {"schema"}),
+    (conflict_markers_in_pointer, {"schema"}),
+    (conflict_markers_in_stage_file, {"current"}),
+    (stray_pointer, {"schema", "scope"}),
+    (link_in_folder, {"schema"}),
+    (broken_configuration, {"schema"}),
+    (broken_about, {"schema"}),
+    (touches_configuration, {"scope", "schema"}),
+    (touches_code, {"scope"}),
+    (touches_another_stage, {"scope"}),
+    (touches_about, {"scope"}),
+    (deletes_code, {"scope"}),
+    (rewrites_version, {"write-once"}),
+    (adds_to_version, {"write-once"}),
+    (changes_mode_in_version, {"write-once"}),
+    (removes_pointer_only, {"write-once"}),
+    (removes_input_of_current, {"write-once", "inputs"}),
+    (same_version_twice, {"write-once"}),
+    (current_is_absent, {"current"}),
+    (current_of_unknown_asset, {"current"}),
+    (input_is_absent, {"inputs"}),
+    (input_has_another_digest, {"inputs"}),
+    (input_of_input_is_absent, {"inputs"}),
+    (input_of_old_input_is_absent, {"inputs"}),
+    (input_elsewhere_is_not_promoted, {"inputs"}),
+    (store_is_not_named, {"bytes"}),
+    (bytes_are_missing, {"bytes"}),
+    (bytes_of_input_are_missing, {"bytes"}),
+    (bytes_of_moved_are_missing, {"bytes"}),
+    (not_on_source, {"from"}),
+    (input_not_on_source, {"from"}),
+    (never_ran_on_source, {"from"}),
+    (not_pushed, {"not-pushed"}),
+    (code_not_on_source, {"from"}),
+    (unknown_requirement, {"require"}),
+    (unknown_key_of_the_stage, {"require"}),
+    (approvals_are_no_count, {"require"}),
+    (approvals_are_a_flag, {"require"}),
+    (negative_approvals, {"require"}),
+    (inputs_promoted_is_no_flag, {"require"}),
+    (too_few_approvals, {"approvals"}),
+    (rejected, {"rejected"}),
+    (inherited_current_is_judged, {"from"}),
+]
+
+
+@pytest.mark.parametrize("folder", ["", "registry"])
+@pytest.mark.parametrize(("spoil", "rules"), SPOILT, ids=lambda value: getattr(value, "__name__", ""))
+def test_each_fault_is_named_by_its_rule(
+    spoil: Callable[[Scene], None], rules: set[str], folder: str
+) -> None:
+    scene = allowed()
+    scene.folder = folder
+    spoil(scene)
+    found = scene.problems()
+    assert {problem.rule.value for problem in found} == rules
+    assert all(problem.message and "\n" not in problem.message for problem in found)
+
+
+@pytest.mark.parametrize("off", policy.RULES, ids=lambda rule: rule.__name__)
+def test_no_rule_is_idle(off: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one rule off, some fault of the table is no longer named as it should be."""
+    monkeypatch.setattr(policy, "RULES", tuple(rule for rule in policy.RULES if rule is not off))
+
+    def noticed(spoil: Callable[[Scene], None], rules: set[str]) -> bool:
+        scene = allowed()
+        spoil(scene)
+        return scene.rules() != rules
+
+    assert any(noticed(spoil, rules) for spoil, rules in SPOILT)
+
+
+def test_approvals_are_set_aside_before_the_request() -> None:
+    scene = allowed()
+    scene.require(approvals=1)
+    assert scene.problems() == []
+    scene.reviews = Reviews()
+    assert scene.rules() == {"approvals"}
+    scene.reviews = Reviews(approved_by=("bob@example.com",))
+    assert scene.problems() == []
+
+
+def test_a_version_that_nothing_needs_may_go() -> None:
+    scene = allowed()
+    del scene.after["models/digits/2/asset.yaml"]
+    assert scene.problems() == []
+
+
+def test_an_input_in_another_repository_is_left_alone() -> None:
+    scene = allowed()
+    scene.after[M3] = pointer(
+        "models/digits@3", {"datasets/elsewhere@2": "datasets/elsewhere@2"}, repo="shared"
+    )
+    assert scene.problems() == []
+
+
+def test_a_branch_may_bring_code_and_configuration() -> None:
+    scene = allowed()
+    scene.shape = Shape.BY_BRANCH
+    scene.after["train.py"] = b"import os\n"
+    scene.after["models/digits/staging.yaml"] = current("3")
+    assert scene.problems() == []
+
+
+def rollback_scene() -> Scene:
+    scene = allowed()
+    scene.before = dict(scene.after)
+    scene.after = scene.after | {STAGE_FILE: current("2")}
+    scene.witness.found_as["models/digits@2"] = Found.NO
+    return scene
+
+
+def test_a_rollback_needs_no_source() -> None:
+    scene = rollback_scene()
+    scene.witness.earlier = {"models/digits@2"}
+    scene.require(approvals=1)
+    scene.reviews = Reviews()
+    assert scene.rules() == {"approvals"}
+
+
+def test_what_never_ran_is_no_rollback() -> None:
+    scene = rollback_scene()
+    assert scene.rules() == {"from"}
+
+
+def test_a_rollback_that_brings_something_is_none() -> None:
+    scene = rollback_scene()
+    scene.witness.earlier = {"models/digits@2"}
+    scene.after["models/digits/4/asset.yaml"] = pointer("models/digits@4")
+    assert scene.rules() == {"from"}
+
+
+def test_a_rollback_before_birth_is_none() -> None:
+    scene = rollback_scene()
+    scene.born = False
+    scene.witness.earlier = {"models/digits@2"}
+    assert scene.rules() == {"from"}
+
+
+def test_bytes_need_not_be_shared_without_a_remote() -> None:
+    scene = replace_stores(allowed())
+    assert scene.problems() == []
+
+
+def replace_stores(scene: Scene) -> Scene:
+    changed = replace(scene, stores=None)
+    changed.after[M3] = pointer("models/digits@3", {"datasets/digits@2": "datasets/digits@2"}, store="mine")
+    return changed
+
+
+def test_every_objection_is_named_at_once() -> None:
+    scene = allowed()
+    for spoil in (bytes_are_missing, touches_code, input_is_absent, unknown_requirement, not_on_source):
+        spoil(scene)
+    assert scene.rules() == {"bytes", "scope", "inputs", "require", "from"}
