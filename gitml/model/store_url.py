@@ -7,7 +7,7 @@ text that looks harmless. Nothing is expanded or percent-decoded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
 from typing import Final
@@ -42,14 +42,14 @@ class StoreUrl:
 
     Attributes:
         scheme: `file`, `s3`, `az`, `abfs` or `abfss`.
-        path: Absolute path of a folder; None for a bucket.
+        path: Path of a folder; empty for a bucket.
         bucket: Bucket or container; "" for a folder.
         account: Storage account and host of an `abfs` location, where given.
         prefix: Path inside the bucket, without slashes at its ends.
     """
 
     scheme: str
-    path: PurePath | None = None
+    path: PurePath = field(default_factory=PurePath)
     bucket: str = ""
     account: str = ""
     prefix: str = ""
@@ -60,23 +60,28 @@ class StoreUrl:
         return _CLOUD.get(self.scheme, StoreKind.FOLDER)
 
     @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder rather than a bucket."""
+        return self.kind is StoreKind.FOLDER
+
+    @property
     def extra(self) -> str | None:
         """Extra of GitML that this kind needs, as in `gitml[s3]`; None where it needs none."""
         return self.kind.value or None
 
     def __str__(self) -> str:
-        if self.path is not None:
+        if self.is_folder:
             return self.path.as_posix()
         host = f"{self.bucket}@{self.account}" if self.account else self.bucket
         return f"{self.scheme}://{host}" + (f"/{self.prefix}" if self.prefix else "")
 
 
-def parse_store_url(text: str, base: PurePath) -> StoreUrl:
+def parse_store_url(text: str, base: PurePath | None = None) -> StoreUrl:
     """Read the location of a store.
 
     Args:
         text: A path, `file:///…`, `s3://bucket/…`, `az://container/…` or `abfs[s]://container@account…/…`.
-        base: Absolute folder that a relative path starts from.
+        base: Absolute folder that a relative path starts from; None leaves it relative.
 
     Raises:
         InvalidInput: It is of another kind, or holds something that could mean more than it says.
@@ -86,7 +91,7 @@ def parse_store_url(text: str, base: PurePath) -> StoreUrl:
         raise _refused(text, *problem)
     match = _SCHEME.match(text)
     if match is None:
-        return StoreUrl(scheme="file", path=base / text)
+        return StoreUrl(scheme="file", path=base / text if base is not None else PurePath(text))
     scheme, rest = match["scheme"], text[match.end() :]
     if scheme == "file" and match["slashes"]:
         return StoreUrl(scheme="file", path=_file_path(text, rest))
