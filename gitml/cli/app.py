@@ -1,0 +1,154 @@
+"""The root command, and the boundary at which every exception becomes an exit code.
+
+Owns the form of failure: three lines on stderr, or the one JSON document on stdout. Commands only raise.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from gitml._version import __version__
+from gitml.cli.click_parts import LazyGroup
+from gitml.cli.commands import SECTIONS
+from gitml.cli.output import ReaderGone, silence
+from gitml.cli.session import Session
+
+_COMPLETION_VARIABLE = "_GITML_COMPLETE"
+
+
+class Root(LazyGroup):
+    """The program."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
+        **extra: Any,
+    ) -> NoReturn:
+        """Run one command line and leave the process with its exit code."""
+        del complete_var, standalone_mode
+        words = list(sys.argv[1:] if args is None else args)
+        if os.environ.get(_COMPLETION_VARIABLE):
+            self._main_shell_completion({}, "gitml", _COMPLETION_VARIABLE)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                # A terminal that cannot show a character must not turn a success into a failure.
+                stream.reconfigure(errors="backslashreplace")
+        session = extra.pop("obj", None) or Session()
+        before = _working_directory()
+        try:
+            code = self._run(words, prog_name or "gitml", session, extra)
+        finally:
+            # `-C` holds for one command line, also where several are run in one process.
+            if before is not None:
+                os.chdir(before)
+        sys.exit(code)
+
+    def _run(self, words: list[str], program: str, session: Session, extra: dict[str, Any]) -> int:
+        try:
+            code = self._invoke(words, program, session, extra)
+            session.flush()
+            sys.stdout.flush()
+        except ReaderGone:
+            session.close_progress()
+            silence(sys.stdout)
+            return 0
+        except BaseException as error:  # noqa: BLE001 - the boundary
+            return _report(error, words, session)
+        return code
+
+    def _invoke(self, words: list[str], program: str, session: Session, extra: dict[str, Any]) -> int:
+        try:
+            with self.make_context(program, words, obj=session, **extra) as ctx:
+                _log(session)
+                self.invoke(ctx)
+        except click.exceptions.Exit as done:
+            return done.exit_code
+        return 0
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a plain string for chdir
+    except FileNotFoundError:
+        return None
+
+
+def _report(error: BaseException, words: Sequence[str], session: Session) -> int:
+    """Tell of a failure, and give its exit code."""
+    from gitml.cli.document import GENERAL, dumps, schema_name
+    from gitml.cli.failure import failure_of
+
+    failure = failure_of(error)
+    if isinstance(error, click.UsageError):
+        # The mistake may stand before `--json`, or keep the parser from reading it.
+        session.json = session.json or "--json" in words
+    try:
+        session.close_progress()
+        if session.json:
+            body = {"schema": schema_name(session.command or GENERAL), **failure.body()}
+            sys.stdout.write(dumps(body, indent=sys.stdout.isatty()))
+            sys.stdout.flush()
+            if session.verbosity >= 2:
+                sys.stderr.write(failure.details)
+        else:
+            failure.print(sys.stderr, verbosity=session.verbosity)
+        sys.stderr.flush()
+    except OSError:
+        # Neither stream can be written: the exit code is all that is left to say.
+        silence(sys.stdout)
+        silence(sys.stderr)
+    return failure.exit_code
+
+
+def _log(session: Session) -> None:
+    """Log to stderr as far as `-v`, `-vv` or `GITML_LOG` ask for it."""
+    asked = os.environ.get("GITML_LOG", "").upper()
+    level = {1: logging.INFO}.get(session.verbosity, logging.DEBUG) if session.verbosity else None
+    if level is None:
+        level = logging.getLevelNamesMapping().get(asked)
+    if level is None:
+        return
+    from gitml.model.redact import redact
+
+    class Redacting(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("gitml")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value and not ctx.resilient_parsing:
+        click.echo(f"gitml {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Root, name="gitml", sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def root() -> None:
+    """A git repository as the registry of everything a machine-learning team ships.
+
+    References are [TYPE/]NAME[@VERSION|latest|ALIAS|STAGE][:PATH], such as models/digits@production.
+    """

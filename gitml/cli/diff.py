@@ -1,0 +1,30 @@
+"""`gitml diff`."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli import render_registry as render
+from gitml.cli.click_parts import command, rev_option
+from gitml.cli.session import Session
+
+
+@command(
+    "diff",
+    arguments=[("A", "The version to start from."), ("B", "The version to compare with it.")],
+    examples=["gitml diff models/digits@production models/digits@latest"],
+)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@rev_option
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where they differ.")
+def diff(session: Session, a: str, b: str, *, rev: str | None, exit_code: bool) -> None:
+    """Compare two versions.
+
+    Tells the fields, metrics and parameters that differ, the files that were added, removed and changed, and
+    the bytes that going from A to B would move.
+    """
+    result = session.registry().diff(a, b, rev=rev)
+    session.finish(result, render.difference, refs=[] if result.equal else [result.old, result.new])
+    if exit_code and not result.equal:
+        raise click.exceptions.Exit(1)

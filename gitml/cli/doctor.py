@@ -1,0 +1,17 @@
+"""`gitml doctor`."""
+
+from __future__ import annotations
+
+from gitml.cli import render_work as render
+from gitml.cli.click_parts import command
+from gitml.cli.session import Session
+
+
+@command("doctor", examples=["gitml doctor"])
+def doctor(session: Session) -> None:
+    """Judge the installation and this registry's set-up.
+
+    Looks at git, your identity, the configuration, stores, remote, and what protects the stages.
+    """
+    result = session.registry().doctor()
+    session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result))

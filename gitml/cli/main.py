@@ -1,0 +1,22 @@
+"""The program `gitml`. Answers `--version` at once; everything else is :mod:`gitml.cli.app`."""
+
+from __future__ import annotations
+
+import sys
+
+from gitml._version import __version__
+
+
+def main() -> None:
+    """Run the command line of this process and end it with the exit code."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"gitml {__version__}\n")
+        return
+    # The terminal library costs three times as long as the interpreter's own start.
+    from gitml.cli.app import root
+
+    root.main(sys.argv[1:], prog_name="gitml")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""How results about versions look to a person: register, list, show, diff, lineage, alias, init."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gitml.cli.output import Column, Node, Piece, Printer, Style, Styled
+from gitml.cli.text import count, number, pairs, short_commit, short_digest, size
+
+if TYPE_CHECKING:
+    from gitml.registry.diff import Difference, FileChange
+    from gitml.registry.edit import Edited
+    from gitml.registry.initialise import Initialised
+    from gitml.registry.lineage import Lineage
+    from gitml.registry.listing import Listing, Shown
+    from gitml.registry.register import Registered, RegisterPlan
+
+_MAX_FILES = 40
+_MAX_COMMAND = 60
+
+
+def initialised(result: Initialised, out: Printer) -> None:
+    """`init`."""
+    name = Styled(str(result.directory), Style.NAME)
+    if not result.changed:
+        out.line(name, " is a registry already: 0 files changed, 0 commits")
+    else:
+        verb = "would become" if result.dry_run else "is now"
+        out.line(
+            name, f" {verb} a registry", f", commit {short_commit(result.commit)}" if result.commit else ""
+        )
+    out.fields(
+        [
+            ("registry", result.registry),
+            ("default branch", result.default_branch),
+            ("store", result.store or "embedded: bytes stay in this clone until a store is configured"),
+            ("remote", result.remote or "none"),
+        ],
+        indent=2,
+    )
+
+
+def registered(result: Registered, out: Printer) -> None:
+    """`register`."""
+    if result.plan is not None:
+        _register_plan(result.plan, out)
+        return
+    ref = Styled(str(result.ref), Style.NAME)
+    if result.created:
+        out.line("registered ", ref, f" on {result.branch}, commit {short_commit(result.commit)}")
+    else:
+        out.line(ref, f" has these contents and fields already, on {result.branch}: nothing was committed")
+    out.fields(
+        [
+            ("contents", f"{count(result.files, 'file')}, {size(result.size_bytes)}, {result.digest}"),
+            (
+                "bytes",
+                f"{size(result.new_bytes)} new, {size(result.reused_bytes)} already there (saved by deduplication), "
+                f"{size(result.stored_bytes)} sent to the store {result.store}",
+            ),
+        ],
+        indent=2,
+    )
+    if result.store == "embedded":
+        out.line(Styled("  the bytes are in this clone only, until `gitml push`", Style.DIM))
+
+
+def _register_plan(plan: RegisterPlan, out: Printer) -> None:
+    out.line(
+        "would register ", Styled(str(plan.ref), Style.NAME), f" on {plan.branch}" + _new(plan.new_branch)
+    )
+    out.fields(
+        [("contents", f"{count(plan.files, 'file')}, {size(plan.size_bytes)}"), ("store", plan.store)],
+        indent=2,
+    )
+
+
+def _new(is_new: bool) -> str:  # noqa: FBT001 - reads as its one call
+    return ", a new branch" if is_new else ""
+
+
+def listing(result: Listing, out: Printer) -> None:
+    """`list`."""
+    rows: list[list[Piece]] = [
+        [
+            Styled(str(row.ref), Style.DIM if row.deprecated else Style.NAME),
+            size(row.size_bytes),
+            f"{row.files:,}",
+            Styled(" ".join(row.stages), Style.GOOD),
+            " ".join(row.aliases),
+            pairs(row.metrics),
+            row.created,
+            Styled(_deprecation(row.deprecated), Style.WARN),
+        ]
+        for row in result.versions
+    ]
+    if rows:
+        heads: list[Column | str] = [
+            "REFERENCE",
+            Column("SIZE", right=True),
+            Column("FILES", right=True),
+            "STAGES",
+            "ALIASES",
+            "METRICS",
+        ]
+        out.table([*heads, "CREATED", "NOTE"], rows)
+    out.line(
+        Styled(
+            f"{len(rows):,} shown of {count(result.total_versions, 'version')} of {count(result.assets, 'asset')}"
+            f" in commit {short_commit(result.commit)}",
+            Style.DIM,
+        )
+    )
+
+
+def _deprecation(found: Any) -> str:
+    if found is None:
+        return ""
+    text = "deprecated"
+    if found.reason:
+        text += f": {found.reason}"
+    return f"{text} (use {found.replaced_by})" if found.replaced_by else text
+
+
+def shown(result: Shown, out: Printer) -> None:
+    """`show`."""
+    asset = result.asset
+    out.line(
+        Styled(str(result.ref), Style.NAME),
+        Styled(f"  read from commit {short_commit(result.commit)}", Style.DIM),
+    )
+    contents = asset["contents"]
+    facts: list[tuple[str, Piece]] = [
+        ("description", str(asset.get("description") or "")),
+        ("deprecated", Styled(_deprecation(result.deprecated), Style.WARN)),
+        ("stages", Styled(" ".join(result.stages), Style.GOOD)),
+        ("aliases", " ".join(result.aliases)),
+        ("owners", ", ".join(result.owners)),
+        ("created", f"{asset.get('created', '')} by {asset.get('author', '')}"),
+        ("labels", pairs(asset.get("labels") or {})),
+        (
+            "contents",
+            f"{count(contents['files'], 'file')}, {size(contents['size'])}, in the store {contents['store']}",
+        ),
+        ("digest", str(contents["digest"])),
+        ("source", _source(asset.get("source") or {})),
+        ("command", str((asset.get("source") or {}).get("command") or "")),
+    ]
+    out.fields(
+        [(name, value) for name, value in facts if (value.text if isinstance(value, Styled) else value)],
+        indent=2,
+    )
+    for name in ("metrics", "params", "spec"):
+        _block(name, asset.get(name) or {}, out)
+    if asset.get("inputs"):
+        out.line(Styled("  inputs", Style.DIM))
+        for used in asset["inputs"]:
+            role = f" as {used['role']}" if used.get("role") else ""
+            out.line(
+                "    ",
+                Styled(str(used["ref"]), Style.NAME),
+                role,
+                Styled(f"  {short_digest(used['digest'])}", Style.DIM),
+            )
+    if result.files is not None:
+        out.blank()
+        out.table(
+            [Column("SIZE", right=True), "DIGEST", "PATH"],
+            [[size(file.size_bytes), short_digest(file.digest), file.path] for file in result.files],
+        )
+        out.line(Styled(f"{count(len(result.files), 'file')}, {size(contents['size'])}", Style.DIM))
+    if result.lineage is not None:
+        out.blank()
+        lineage_tree(result.lineage, out)
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    parts = [str(source[key]) for key in ("repo", "path") if source.get(key)]
+    if source.get("commit"):
+        parts.append(
+            f"at {short_commit(source['commit'])}"
+            + (" with uncommitted changes" if source.get("dirty") else "")
+        )
+    return " ".join(parts)
+
+
+def _block(name: str, values: Mapping[str, Any], out: Printer) -> None:
+    if not values:
+        return
+    out.line(Styled(f"  {name}", Style.DIM))
+    out.fields([(key, number(value)) for key, value in values.items()], indent=4)
+
+
+def pointer_text(result: Shown, out: Printer) -> None:
+    """`show --raw`: exactly the file where a program reads it, harmless where a person does."""
+    if not out.is_terminal:
+        out.write(result.text)
+        return
+    for line in result.text.splitlines():
+        out.line(line)
+
+
+def difference(result: Difference, out: Printer) -> None:
+    """`diff`."""
+    out.line(Styled(str(result.old), Style.NAME), " -> ", Styled(str(result.new), Style.NAME))
+    if result.fields:
+        out.table(
+            ["FIELD", "OLD", "NEW", "CHANGE"],
+            [
+                [
+                    change.field,
+                    Styled(_side(change.old), Style.BAD),
+                    Styled(_side(change.new), Style.GOOD),
+                    _delta(change),
+                ]
+                for change in result.fields
+            ],
+        )
+    for sign, style, files in (
+        ("+", Style.GOOD, result.added),
+        ("-", Style.BAD, result.removed),
+        ("~", Style.WARN, result.changed),
+    ):
+        for file in files[:_MAX_FILES]:
+            out.line(Styled(f"{sign} {file.path}", style), Styled(f"  {_sizes(file)}", Style.DIM))
+        if len(files) > _MAX_FILES:
+            out.line(Styled(f"{sign} and {len(files) - _MAX_FILES:,} more; --json lists them all", Style.DIM))
+    out.line(
+        Styled(
+            f"{count(len(result.fields), 'field')}, {len(result.added):,} added, {len(result.removed):,} removed, "
+            f"{len(result.changed):,} changed files; {size(result.moved_bytes)} would move",
+            Style.DIM,
+        )
+    )
+
+
+def _side(value: object) -> str:
+    return "-" if value is None else number(value)
+
+
+def _delta(change: Any) -> str:
+    old, new = change.old, change.new
+    if isinstance(old, bool) or isinstance(new, bool) or not isinstance(old, int | float):
+        return ""
+    return f"{new - old:+.6g}" if isinstance(new, int | float) else ""
+
+
+def _sizes(file: FileChange) -> str:
+    if file.old_bytes is not None and file.new_bytes is not None:
+        return f"{size(file.old_bytes)} -> {size(file.new_bytes)}"
+    return size(file.new_bytes if file.new_bytes is not None else file.old_bytes or 0)
+
+
+def edited(result: Edited, out: Printer) -> None:
+    """`alias` and `deprecate`."""
+    name = Styled(str(result.asset), Style.NAME)
+    if not result.changed:
+        out.line(name, f" says so already on {result.branch}: 0 commits")
+    elif result.commit:
+        out.line(name, f" changed on {result.branch}, commit {short_commit(result.commit)}")
+    else:
+        out.line(name, f" would change on {result.branch}")
+    for alias, version in sorted(result.aliases.items()):
+        out.line("  ", f"{result.asset}@{alias}", " means ", str(version))
+    for version, found in sorted(result.deprecated.items()):
+        out.line("  ", f"{result.asset}@{version} is ", Styled(_deprecation(found), Style.WARN))
+
+
+def lineage_tree(result: Lineage, out: Printer) -> None:
+    """`lineage`, as a tree."""
+    out.tree(_node(result))
+
+
+def _node(one: Lineage) -> Node:
+    text = str(one.ref)
+    if one.role:
+        text += f" as {one.role}"
+    text += f"  {short_digest(one.digest)}"
+    if one.state.value != "present":
+        text += f"  {one.state.value}"
+    source = one.source
+    if source is not None and source.commit:
+        text += f"  made by {source.path or 'code'} at {short_commit(source.commit)}"
+    return Node(text, [_node(child) for child in one.related])
+
+
+def lineage_refs(result: Lineage) -> Iterator[str]:
+    """Every version in a lineage, the asked one first."""
+    yield str(result.ref)
+    for child in result.related:
+        yield from lineage_refs(child)
+
+
+def lineage_mermaid(result: Lineage, out: Printer) -> None:
+    """`lineage --format mermaid`: edges lead from what was used to what was made."""
+    out.line("flowchart LR")
+    names: dict[str, str] = {}
+    for ref in lineage_refs(result):
+        if ref not in names:
+            names[ref] = f"v{len(names)}"
+            out.line(f'  {names[ref]}["{ref}"]')
+    edges = dict.fromkeys(_edges(result, names))
+    for edge in edges:
+        out.line(f"  {edge}")
+
+
+def _edges(one: Lineage, names: Mapping[str, str]) -> Iterator[str]:
+    for child in one.related:
+        label = f"|{child.role}|" if child.role else ""
+        yield f"{names[str(child.ref)]} ---{label} {names[str(one.ref)]}"
+        yield from _edges(child, names)

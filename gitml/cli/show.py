@@ -1,0 +1,25 @@
+"""`gitml show`."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli import render_registry as render
+from gitml.cli.click_parts import command, rev_option
+from gitml.cli.session import Session
+
+
+@command(
+    "show",
+    arguments=[("REF", "The version, such as models/digits@production.")],
+    examples=["gitml show models/digits@production --files"],
+)
+@click.argument("ref", metavar="REF")
+@rev_option
+@click.option("--files", is_flag=True, help="List the files of its contents.")
+@click.option("--lineage", is_flag=True, help="Show what it was made from.")
+@click.option("--raw", is_flag=True, help="Print the pointer as it stands in git.")
+def show(session: Session, ref: str, *, rev: str | None, files: bool, lineage: bool, raw: bool) -> None:
+    """Show everything the registry says of a version."""
+    result = session.registry().show(ref, rev=rev, files=files, lineage=lineage)
+    session.finish(result, render.pointer_text if raw else render.shown, refs=[result.ref])
