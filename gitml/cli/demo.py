@@ -354,6 +354,9 @@ class _Demo:
         self._did("Grace asks who put what into production", "grace", "gitml history production")
         for entry in history.entries:
             self.say(_entry_line(entry))
+        self.say(
+            f"Explore {self.folder}: ada and grace are clones, remote.git is the remote, store holds the bytes."
+        )
         runs = self._grace().show("models/digits@production").ref
         return Demonstration(
             directory=self.folder,

@@ -44,12 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path(".bench"), help="where peers and data go (default: .bench)"
     )
+    parser.add_argument("--no-install", action="store_true", help="compare with what is installed already")
     parser.add_argument("--rounds", type=int, help="repetitions of a timed row")
     given = parser.parse_args(argv)
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     folder = given.folder.resolve()
-    peers = Peers(folder / "peers")
+    peers = Peers(folder / "peers", install=not given.no_install)
     for name, reason in peers.missing.items():
         print(f"{name}: not measured, {reason}", file=sys.stderr)
     sizes = QUICK if given.quick else FULL

@@ -148,8 +148,9 @@ class Borg(World):
 class Peers:
     """The programs that GitML is compared with; None where one cannot be had on this machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, install: bool = True) -> None:
         self._folder = folder
+        self._install = install
         self.missing: dict[str, str] = {}
         self.dvc = self._from_package("dvc", _DVC)
         self.restic = self._from_system("restic")
@@ -182,6 +183,9 @@ class Peers:
         executable = venv / "bin" / name
         if executable.exists():
             return executable
+        if not self._install:
+            self.missing[name] = "not installed, and not to be"
+            return None
         remove(venv)
         print(f"installing {requirement} …", file=sys.stderr, flush=True)
         try:

@@ -1,0 +1,74 @@
+"""The bench itself: its data, its arithmetic, and that each row runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.programs import ROOT, run, with_gitml
+
+
+def bench(name: str) -> Any:
+    """A module of the bench; it lies beside the package that is tested, not in it."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    return importlib.import_module(f"tests.bench.{name}")
+
+
+def test_same_seed_same_data(tmp_path: Path) -> None:
+    material = bench("material")
+    for name in ("a", "b"):
+        material.small_files(tmp_path / name, material.QUICK, seed=1)
+        assert (
+            material.change_small_files(tmp_path / name, material.QUICK, seed=2)
+            == 8 * material.QUICK.file_bytes
+        )
+    assert material.listing(tmp_path / "a") == material.listing(tmp_path / "b")
+    assert len(material.listing(tmp_path / "a")) == material.QUICK.files
+
+
+def test_next_large_file_differs_as_it_says(tmp_path: Path) -> None:
+    material = bench("material")
+    sizes = material.QUICK
+    material.large_file(tmp_path / "old", sizes.large_bytes, seed=1)
+    material.next_large_file(tmp_path / "old", tmp_path / "new", sizes, seed=1)
+    old, new = (tmp_path / "old").read_bytes(), (tmp_path / "new").read_bytes()
+    assert len(new) == len(old) + sizes.inserted_bytes + sizes.appended_bytes
+    assert new.startswith(old[: sizes.large_bytes // 4])
+    assert old[-sizes.large_bytes // 4 :] in new
+
+
+def test_verdicts() -> None:
+    report = bench("report")
+    found = [report.Check(what="x", limit=2.0, measured=value).verdict for value in (1.9, 2.0, 2.1, None)]
+    assert found == ["PASS", "PASS", "MISS", "not measured"]
+
+
+def test_peak_is_the_measured_command_s_own(tmp_path: Path, environment: dict[str, str]) -> None:
+    measure = bench("measure")
+    script = "bytearray(300_000_000)"
+    big = measure.run([sys.executable, "-c", script], cwd=tmp_path, env=environment)
+    small = measure.run([sys.executable, "-c", "pass"], cwd=tmp_path, env=environment)
+    assert big.peak_bytes > 300_000_000 > small.peak_bytes
+
+
+def test_failing_command_is_no_measurement(tmp_path: Path, environment: dict[str, str]) -> None:
+    measure = bench("measure")
+    with pytest.raises(measure.CommandError, match="ended with 3"):
+        measure.run([sys.executable, "-c", "raise SystemExit(3)"], cwd=tmp_path, env=environment)
+
+
+@pytest.mark.parametrize("row", ["register-small", "next-small", "get-over", "startup"])
+def test_row_runs(row: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    env = with_gitml(tmp_path, environment)
+    words = ["-m", "tests.bench", row, "--quick", "--no-install", "--folder", tmp_path / "bench"]
+    printed = run("python", *words, cwd=ROOT, env=env)
+    assert "| work | compared | goal |" in printed
+    result = json.loads((tmp_path / "bench/result.json").read_text())
+    (checks,) = [found["checks"] for found in result["rows"].values()]
+    assert all(check["verdict"] in ("PASS", "MISS", "not measured") for check in checks)
+    assert any(check["measured"] is not None for check in checks)

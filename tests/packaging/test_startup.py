@@ -1,0 +1,37 @@
+"""What is loaded before anybody asked for anything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from support.programs import ROOT
+
+HEAVY = {
+    "adlfs", "azure", "boto3", "botocore", "fsspec", "git", "hypothesis", "jsonschema", "msgspec", "numpy", "pandas",
+    "pyfastcdc", "rich", "s3fs", "sklearn", "tensorflow", "yaml", "zstandard",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words", [["-c", "import gitml"], ["-m", "gitml.cli", "--version"]], ids=["import", "version"]
+)
+def test_start_loads_nothing_heavy(environment: dict[str, str], words: list[str]) -> None:
+    traced = environment | {"PYTHONPROFILEIMPORTTIME": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *words], env=traced, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = set(re.findall(r"^import time:.*\|\s+([A-Za-z_]\w*)", done.stderr, re.MULTILINE))
+    assert "gitml" in loaded
+    assert not loaded & HEAVY
+
+
+def test_every_exported_name_is_there() -> None:
+    import gitml
+
+    assert set(dir(gitml)) == set(gitml.__all__)
+    assert len(gitml.__all__) < 30
+    for name in ("AssetRef", "GitMLError", "Registry", "init", "__version__"):
+        assert getattr(gitml, name) is not None
