@@ -22,6 +22,7 @@ from gitml.model.where import parse_where
 from gitml.promotion import history as _history
 from gitml.promotion import merge as _merge
 from gitml.promotion import plan as _plan
+from gitml.promotion import propose as _propose
 from gitml.promotion import rollback as _rollback
 from gitml.registry import diff as _diff
 from gitml.registry import doctor as _doctor
@@ -360,7 +361,7 @@ class Registry:
         reviewers: Sequence[str] = (),
         auto_merge: bool = False,
         dry_run: bool = False,
-    ) -> _plan.Promotion:
+    ) -> _propose.Promotion:
         """Ask to move versions to a stage: opens a request, or updates the open one.
 
         Args:
@@ -395,7 +396,7 @@ class Registry:
 
     def rollback(
         self, asset: str, *, target: str, to: str | None = None, dry_run: bool = False
-    ) -> _plan.Promotion:
+    ) -> _propose.Promotion:
         """Ask to let a stage run a version that ran there before.
 
         Args:

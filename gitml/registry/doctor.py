@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,6 +13,7 @@ from gitml.errors import GitMLError
 from gitml.git.repository import Repository, git_version
 from gitml.registry.stores import DEFAULT
 from gitml.registry.workspace import Workspace
+from gitml.store.layout import MARKER
 
 _OLDEST_GIT = (2, 38)
 
@@ -75,9 +77,9 @@ def _failed(name: str, error: GitMLError) -> Check:
     return Check(name=name, health=Health.FAILED, found=error.message, hint=error.hint)
 
 
-def _attempt(name: str, check: object) -> Check:
+def _attempt(name: str, check: Callable[[], Check]) -> Check:
     try:
-        return check()  # type: ignore[operator, no-any-return]
+        return check()
     except GitMLError as error:
         return _failed(name, error)
 
@@ -122,8 +124,8 @@ def _store(ws: Workspace) -> Check:
             found="none configured: bytes stay in this clone's embedded store",
             hint="gitml init --store URL|PATH",
         )
-    stores.configured(DEFAULT).probe()
-    return _ok("store", stores.location(DEFAULT))
+    marked = stores.configured(DEFAULT).medium.head(MARKER) is not None
+    return _ok("store", stores.location(DEFAULT) + ("" if marked else " (empty: nothing was registered yet)"))
 
 
 def _remote(ws: Workspace) -> Check:

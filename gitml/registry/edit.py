@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gitml.errors import Busy, Conflict, NotFound
-from gitml.git.repository import Stale
+from gitml.errors import Conflict, NotFound
 from gitml.model.about import About, Deprecation
 from gitml.model.names import AssetId, VersionId, check_word
+from gitml.registry.committing import commit_on
 from gitml.registry.resolve import LATEST, resolve, resolve_asset
-from gitml.registry.snapshot import ABOUT_FILE, Snapshot
-from gitml.registry.workspace import HEADS, Workspace
-
-_COMMIT_TRIES = 20
+from gitml.registry.snapshot import ABOUT_FILE
+from gitml.registry.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,39 +126,29 @@ def _edit(
     dry_run: bool,
 ) -> Edited:
     name = branch or ws.config.default_branch
-    for _ in range(_COMMIT_TRIES):
-        snapshot, tip = _base(ws, name, asset)
-        before = snapshot.about(asset)
-        after = change(before)
-        commit: str | None = None
-        if after != before and not dry_run:
-            path = snapshot.path(asset.folder, ABOUT_FILE)
-            outcome = ws.repo.commit_changes(
-                name, {path: after.format()}, message, expected_tip=tip, start=snapshot.commit
-            )
-            if isinstance(outcome, Stale):
-                continue
-            commit = outcome
-        return Edited(
-            asset=asset,
-            branch=name,
-            commit=commit,
-            changed=after != before,
-            aliases=dict(after.aliases),
-            deprecated=dict(after.deprecated),
-        )
-    raise Busy(
-        f"the branch {name} moved {_COMMIT_TRIES} times while {asset} was to be edited on it",
-        code="branch-moves",
-        hint="run the command again",
+    found = ws.tip(name)
+    start = found.commit if found else ws.default_tip().commit
+    before = _about(ws, start, name, asset)
+    after = change(before)
+    commit: str | None = None
+    if after != before and not dry_run:
+
+        def on(tip: str | None) -> dict[str, bytes]:
+            present = _about(ws, tip or start, name, asset)
+            return {ws.at(tip or start).path(asset.folder, ABOUT_FILE): change(present).format()}
+
+        commit = commit_on(ws.repo, name, start, on, message)
+    return Edited(
+        asset=asset,
+        branch=name,
+        commit=commit,
+        changed=after != before,
+        aliases=dict(after.aliases),
+        deprecated=dict(after.deprecated),
     )
 
 
-def _base(ws: Workspace, branch: str, asset: AssetId) -> tuple[Snapshot, str | None]:
-    """The snapshot to edit, and the local branch's tip (None where the branch has to be made)."""
-    tip = ws.repo.refs(HEADS + branch).get(HEADS + branch)
-    found = ws.tip(branch)
-    commit = tip or (found.commit if found else ws.default_tip().commit)
+def _about(ws: Workspace, commit: str, branch: str, asset: AssetId) -> About:
     snapshot = ws.at(commit)
     if not snapshot.versions(asset):
         raise NotFound(
@@ -169,4 +157,4 @@ def _base(ws: Workspace, branch: str, asset: AssetId) -> tuple[Snapshot, str | N
             hint=f"merge the branch that registered it into {branch}, or use --branch",
             context={"asset": str(asset), "branch": branch},
         )
-    return snapshot, tip
+    return snapshot.about(asset)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml.errors import AccessDenied, Conflict, NotFound, UsageError
-from gitml.git.repository import Repository, Stale
+from gitml.git.repository import Repository
 from gitml.git.urls import check_url, same_remote
 from gitml.model import config as configuration
 from gitml.model.store_url import parse_store_url
+from gitml.registry.committing import commit_on
 from gitml.registry.snapshot import CONFIG_FILE
-from gitml.registry.workspace import HEADS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,11 +237,4 @@ def _commit(repo: Repository, folder: Path, text: bytes) -> str:
     file = folder / CONFIG_FILE
     if file.is_file() and file.read_bytes() != text:
         file.write_bytes(text)
-    for _ in range(20):
-        tip = repo.refs(HEADS + branch).get(HEADS + branch)
-        outcome = repo.commit_changes(
-            branch, {path: text}, "Make this repository a GitML registry\n", expected_tip=tip
-        )
-        if not isinstance(outcome, Stale):
-            return outcome
-    raise Conflict(f"the branch {branch} keeps moving", code="branch-moves", hint="run gitml init again")
+    return commit_on(repo, branch, None, lambda _tip: {path: text}, "Make this repository a GitML registry\n")

@@ -255,7 +255,7 @@ def _exclude_from_git(ws: Workspace, destination: Path) -> None:
             code="destination-is-repository",
             hint="-o DIR with a folder of its own",
         )
-    ws.repo.exclude_folder(relative)
+    ws.repo.set_excluded(sorted({*ws.repo.exclude_lines(), relative}))
 
 
 def _record_folder(ws: Workspace, destination: Path) -> Path:

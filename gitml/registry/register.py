@@ -12,22 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import Busy, Conflict, NotFound, PolicyRefused, UsageError
-from gitml.git.repository import Operation, Repository, Stale
+from gitml.errors import Conflict, NotFound, PolicyRefused, UsageError
+from gitml.git.repository import Repository
+from gitml.git.types import Operation
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, bump, next_integer
 from gitml.model.pointer import Contents, Input, Pointer, Source
 from gitml.model.redact import strip_credentials
+from gitml.registry.committing import HEADS, commit_on
 from gitml.registry.resolve import LATEST, resolve
 from gitml.registry.review import review_copies
-from gitml.registry.snapshot import ABOUT_FILE, CONFIG_FILE, POINTER_FILE, Snapshot
+from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
 from gitml.registry.stores import DEFAULT, EMBEDDED
 from gitml.registry.sync import Pushed
-from gitml.registry.workspace import HEADS, REMOTES, Workspace
+from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.source import FolderSource
 from gitml.store.store import Claimed, Root, RootKey, Store, WriteStats, WrittenTree
-
-_COMMIT_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,24 +443,17 @@ def _commit(ws: Workspace, target: _Target, pointer: Pointer, copies: Mapping[st
     files = {POINTER_FILE: pointer.format(), **copies}
     changes = {target.snapshot.path(pointer.id.folder, name): data for name, data in files.items()}
     message = f"Register {pointer.id}\n" + (f"\n{pointer.description}\n" if pointer.description else "")
-    start, tip = target.tip, None if target.is_new else target.tip
-    for _ in range(_COMMIT_TRIES):
-        outcome = ws.repo.commit_changes(target.branch, changes, message, expected_tip=tip, start=start)
-        if not isinstance(outcome, Stale):
-            return outcome
-        tip = ws.repo.refs(HEADS + target.branch).get(HEADS + target.branch)
-        start = tip or start
-        if ws.at(start).has(pointer.id):
+
+    def on(tip: str | None) -> Mapping[str, bytes]:
+        if tip is not None and tip != target.tip and ws.at(tip).has(pointer.id):
             raise Conflict(
                 f"{pointer.id} was registered by another process meanwhile",
                 code="version-exists",
                 hint="run the command again: it takes the next version",
             )
-    raise Busy(
-        f"the branch {target.branch} moved {_COMMIT_TRIES} times while {pointer.id} was to be committed to it",
-        code="branch-moves",
-        hint="run the command again; the bytes are stored already",
-    )
+        return changes
+
+    return commit_on(ws.repo, target.branch, target.tip, on, message)
 
 
 def _planned(
@@ -530,6 +523,3 @@ def _result(
         store=EMBEDDED if store_name == EMBEDDED else store_name,
         warnings=tuple(warnings),
     )
-
-
-__all__ = ["ABOUT_FILE", "Given", "RegisterPlan", "Registered", "register"]

@@ -11,7 +11,8 @@ from functools import cached_property
 from types import MappingProxyType
 
 from gitml.errors import GitMLError, NotFound
-from gitml.git.repository import Repository, TreeEntry
+from gitml.git.repository import Repository
+from gitml.git.types import TreeEntry
 from gitml.model.about import About
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, check_name

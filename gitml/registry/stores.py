@@ -60,7 +60,7 @@ class StoreSet:
         if EMBEDDED not in self._open:
             self._open[EMBEDDED] = Store(
                 FolderMedium(self._state / "store"),
-                journal=self._state / "journal-embedded",
+                journal=self._state / "journal",
                 cache=None,
                 jobs=self._jobs,
             )
@@ -104,11 +104,10 @@ class StoreSet:
             location = self.location(name)
             if name not in self._settings.store_urls:
                 self._check_trust(name, location)
-            # One journal per location: a pack is only a source of deduplication in the store that has it.
             self._open[name] = open_store(
                 location,
                 base=self._base,
-                journal=self._state / f"journal-{name}",
+                journal=self._state / "journal",
                 cache=self._state / "cache",
                 jobs=self._jobs,
             )

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitml.errors import Conflict, NotFound, UsageError
-from gitml.git.repository import PushRef, PushStatus
+from gitml.git.types import PushRef
 from gitml.model.names import VersionId, highest
+from gitml.registry.committing import HEADS
 from gitml.registry.placement import Placement, get
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import DEFAULT
-from gitml.registry.workspace import HEADS, REMOTES, Workspace
+from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.reader import TreeSource
 from gitml.store.store import Claimed
 
@@ -244,7 +245,7 @@ def _push_refs(ws: Workspace, remote: str, branches: Sequence[PushedBranch], *, 
         results = ws.repo.push(remote, updates, hooks=verify)
         for branch in moving:
             result = results[HEADS + branch.name]
-            if result.status is not PushStatus.OK:
+            if not result.ok:
                 raise Conflict(
                     f"{remote} refused {branch.name}: {result.reason}",
                     code="push-refused",

@@ -13,11 +13,11 @@ from gitml.errors import NotFound, UsageError
 from gitml.git.repository import Repository
 from gitml.model.config import Config
 from gitml.model.progress import SILENT, Progress
+from gitml.registry.committing import HEADS
 from gitml.registry.settings import Settings, load_settings
 from gitml.registry.snapshot import CONFIG_FILE, Snapshot
 from gitml.registry.stores import StoreSet
 
-HEADS = "refs/heads/"
 REMOTES = "refs/remotes/"
 
 
