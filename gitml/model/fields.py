@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from gitml.errors import GitMLError, InvalidInput
+from gitml.model.fault import Fault, field_name
 from gitml.model.shown import shown
 from gitml.model.strict_yaml import Document
 
@@ -167,32 +168,21 @@ def read(document: Document, schema: str, build: Callable[[Any], T]) -> T:
     try:
         return build(document.value)
     except FieldError as error:
-        from gitml.model.schemas import validate
+        from gitml.model.schemas import faults, raise_for
 
-        if error.path == ("schema",):
-            raise fault(document, error) from error
-        validate(document, schema)
-        raise fault(document, error) from error
+        own = fault(document, error)
+        others: list[Fault] = []
+        if error.path != ("schema",):
+            others = [other for other in faults(document, schema) if other.field != own.field]
+        try:
+            raise_for(document, [own, *others])
+        except InvalidInput as combined:
+            raise combined from error
+        raise
 
 
-def fault(document: Document, error: FieldError) -> InvalidInput:
-    """The error that a person sees."""
-    line, name = document.line_of(error.path), field_name(error.path)
-    return InvalidInput(
-        f"{document.file}:{line}: {name} {error.problem}",
-        code="bad-field",
-        hint=error.fix,
-        context={"file": document.file, "line": line, "field": name},
+def fault(document: Document, error: FieldError) -> Fault:
+    """A field's error, with its line."""
+    return Fault(
+        line=document.line_of(error.path), field=field_name(error.path), rule=error.problem, fix=error.fix
     )
-
-
-def field_name(path: Path) -> str:
-    """A field's name in messages: `contents.digest`, `inputs[0].ref`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            name = part if part and part.isidentifier() and part.isascii() else shown(part)
-            text += f".{name}" if text else name
-    return text or "the document"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gitml.errors import InvalidInput
-from gitml.model.fields import field_name
+from gitml.model.fault import Fault, field_name
 from gitml.model.shown import shown
 from gitml.model.strict_yaml import Document
 from gitml.model.user_schema import check_user_schema
@@ -73,7 +74,7 @@ def validate(document: Document, name: str) -> None:
         InvalidInput: It breaks rules. The message names file, line, field, rule and fix of the first, and
             counts the others; `context["faults"]` has them all.
     """
-    _raise_for(document, _validator(_text(name)), ())
+    raise_for(document, faults(document, name))
 
 
 def validate_spec(document: Document, asset_type: str, user_schema: Any | None) -> None:
@@ -95,7 +96,7 @@ def validate_spec(document: Document, asset_type: str, user_schema: Any | None) 
         validator = _validator(_text(f"types/{asset_type}"))
     else:
         return
-    _raise_for(document, validator, ("spec",))
+    raise_for(document, _found(document, validator, ("spec",)))
 
 
 def _check_schema(validator: Any, asset_type: str) -> None:
@@ -112,24 +113,44 @@ def _check_schema(validator: Any, asset_type: str) -> None:
         ) from error
 
 
-def _raise_for(document: Document, validator: Any, below: tuple[str | int, ...]) -> None:
+def faults(document: Document, name: str) -> list[Fault]:
+    """The same as :func:`validate`, as a list."""
+    return _found(document, _validator(_text(name)), ())
+
+
+def _found(document: Document, validator: Any, below: tuple[str | int, ...]) -> list[Fault]:
     value = document.value
     for part in below:
         value = value[part] if isinstance(value, dict) and part in value else {}
-    faults = [_described(document, error, below) for error in _errors(validator, value)]
-    if not faults:
+    found = [fault for error in _errors(validator, value) for fault in _described(document, error, below)]
+    return list(dict.fromkeys(found))
+
+
+def raise_for(document: Document, found: Iterable[Fault]) -> None:
+    """Raise one error for all faults of a document; nothing where there is none.
+
+    Raises:
+        InvalidInput: There is a fault.
+    """
+    ordered = sorted(found, key=lambda fault: (fault.line, fault.field))
+    if not ordered:
         return
-    faults.sort(key=lambda fault: (fault["line"], fault["field"]))
-    first, others = faults[0], faults[1:]
-    more = "".join(
-        f"; line {fault['line']}: {fault['field']} {fault['rule']}" for fault in others[: _SHOWN_FAULTS - 1]
-    )
-    more += f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+    first, others = ordered[0], ordered[1:_SHOWN_FAULTS]
+    more = "".join(f"; line {fault.line}: {fault.field} {fault.rule}" for fault in others)
+    more += f"; and {len(ordered) - _SHOWN_FAULTS} more" if len(ordered) > _SHOWN_FAULTS else ""
     raise InvalidInput(
-        f"{document.file}:{first['line']}: {first['field']} {first['rule']}{more}",
+        f"{document.file}:{first.line}: {first.field} {first.rule}{more}",
         code="bad-field",
-        hint=first["fix"],
-        context={"file": document.file, "line": first["line"], "field": first["field"], "faults": faults},
+        hint=first.fix,
+        context={
+            "file": document.file,
+            "line": first.line,
+            "field": first.field,
+            "faults": [
+                {"line": fault.line, "field": fault.field, "rule": fault.rule, "fix": fault.fix}
+                for fault in ordered
+            ],
+        },
     )
 
 
@@ -152,14 +173,18 @@ def _errors(validator: Any, value: Any) -> list[ValidationError]:
         ) from None
 
 
-def _described(document: Document, error: ValidationError, below: tuple[str | int, ...]) -> dict[str, Any]:
+def _described(document: Document, error: ValidationError, below: tuple[str | int, ...]) -> list[Fault]:
     path = (*below, *error.absolute_path)
-    name, rule, fix = field_name(path), _rule(error), _fix(error)
+    line = document.line_of(path)
     if error.validator == "required":
         wanted: Any = error.validator_value
-        missing = next(key for key in wanted if key not in cast(Any, error.instance))
-        name, rule, fix = field_name((*path, missing)), "is missing", f"add `{missing}:`"
-    return {"line": document.line_of(path), "field": name, "rule": rule, "fix": fix}
+        present: Any = error.instance
+        return [
+            Fault(line=line, field=field_name((*path, key)), rule="is missing", fix=f"add `{key}:`")
+            for key in wanted
+            if key not in present
+        ]
+    return [Fault(line=line, field=field_name(path), rule=_rule(error), fix=_fix(error))]
 
 
 _TYPES = {

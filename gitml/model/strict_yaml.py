@@ -99,6 +99,11 @@ def load(
                 "resolve the conflict, then run the command again",
                 code="merge-conflict",
             )
+    if text.startswith("%") or "\n%" in text:
+        line = 1 if text.startswith("%") else text.count("\n", 0, text.index("\n%")) + 2
+        raise _fault(
+            file, line, "directives (a line that starts with `%`) are not allowed", "remove the line"
+        )
     composer = _Composer(text, file, max_depth, max_nodes)
     try:
         value = composer.document()
@@ -233,7 +238,8 @@ class _Composer:
                 raise self._fault(event, "aliases (`*name`) are not allowed", "write the value out")
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
-                self._check_document(event, documents)
+                if documents > 1:
+                    raise self._fault(event, "a second document begins", "keep one document in the file")
             if nodes > self._max_nodes:
                 raise self._fault(
                     event, f"it has more than {self._max_nodes} keys and values", "make it smaller"
@@ -244,12 +250,6 @@ class _Composer:
 
     def _fault(self, event: Any, problem: str, fix: str) -> InvalidInput:
         return _fault(self._file, event.start_mark.line + 1, problem, fix)
-
-    def _check_document(self, event: Any, documents: int) -> None:
-        if documents > 1:
-            raise self._fault(event, "a second document begins", "keep one document in the file")
-        if event.version or event.tags:
-            raise self._fault(event, "directives (`%YAML`, `%TAG`) are not allowed", "remove the line")
 
     def _check_node(self, event: Any) -> None:
         if event.anchor is not None:
