@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitml.errors import InvalidInput
 from gitml.model import strict_yaml
-from gitml.model.fields import field_name
+from gitml.model.fault import field_name
 from gitml.model.redact import find_secret
 from gitml.model.schemas import validate, validate_spec
 

@@ -15,7 +15,7 @@ from gitml.errors import InvalidInput
 from gitml.model import strict_yaml
 from gitml.model.canonical import KeyOrder, dump
 from gitml.model.digest import Digest
-from gitml.model.fields import FieldError, Fields, at, fault, read
+from gitml.model.fields import FieldError, Fields, at, read
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId, check_name
 from gitml.model.reference import AssetRef
 from gitml.model.shown import shown
@@ -396,9 +396,10 @@ def _misplaced(document: strict_yaml.Document, found: VersionId, expect: Version
     pairs = [("type", found.type, expect.type), ("name", found.name, expect.name)]
     pairs.append(("version", found.version.text, expect.version.text))
     key, is_, should = next(pair for pair in pairs if pair[1] != pair[2])
-    error = FieldError(
-        (key,), f"is {shown(is_)}, but the file lies in the folder of {expect}", f'{key}: "{should}"'
+    line = document.line_of((key,))
+    return InvalidInput(
+        f"{document.file}:{line}: {key} is {shown(is_)}, but the file lies in the folder of {expect}",
+        code="pointer-misplaced",
+        hint=f'write {key}: "{should}", or move the file to {found.folder}',
+        context={"file": document.file, "line": line, "field": key},
     )
-    result = fault(document, error)
-    result.code = "pointer-misplaced"
-    return result

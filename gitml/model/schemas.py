@@ -210,7 +210,7 @@ def _rule(error: ValidationError) -> str:
         case "enum":
             return f"must be one of {', '.join(map(str, wanted))}, and is {found}"
         case "pattern":
-            return f"must match {wanted}, and is {found}"
+            return f"must be {_description(error) or f'what matches {wanted}'}, and is {found}"
         case "minimum" | "minItems" | "minLength" | "minProperties":
             return f"must be at least {wanted}{_counted(error)}, and is {found}"
         case "maximum" | "maxItems" | "maxLength" | "maxProperties":
@@ -238,8 +238,13 @@ def _fix(error: ValidationError) -> str:
             if isinstance(key, str) and key
             else f'put it into quotes: "{text}"'
         )
+    described = _description(error)
+    return f"give {described}" if described else "correct the value"
+
+
+def _description(error: ValidationError) -> str | None:
     described = error.schema.get("description") if isinstance(error.schema, dict) else None
-    return f"it is {described}" if isinstance(described, str) else "correct the value"
+    return described if isinstance(described, str) else None
 
 
 def _is_plain(value: Any) -> bool:

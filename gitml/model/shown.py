@@ -7,8 +7,10 @@ _MAX_SHOWN = 80
 
 def shown(text: object) -> str:
     """Quote a value so that it cannot break, reorder or hide the line it stands in."""
-    plain = text if isinstance(text, str) else repr(text)
-    return repr(plain) if len(plain) <= _MAX_SHOWN else repr(plain[: _MAX_SHOWN - 1]) + "…"
+    if not isinstance(text, str):
+        plain = repr(text)
+        return plain if len(plain) <= _MAX_SHOWN else plain[: _MAX_SHOWN - 1] + "…"
+    return repr(text) if len(text) <= _MAX_SHOWN else repr(text[: _MAX_SHOWN - 1]) + "…"
 
 
 def spelled(text: object) -> str:
