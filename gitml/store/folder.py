@@ -122,8 +122,12 @@ class FolderMedium:
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         if prefix:
             check_object_name(prefix.rstrip("/"))
-        start = self.path / prefix.rstrip("/")
-        pending = [(start, prefix.rstrip("/"))]
+        pending = [(self.path, "")]
+        for part in prefix.rstrip("/").split("/") if prefix else ():
+            path, name = pending.pop()
+            pending.append((path / part, f"{name}/{part}" if name else part))
+            if pending[-1][0].is_symlink():
+                return
         while pending:
             path, name = pending.pop()
             try:

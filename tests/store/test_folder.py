@@ -1,0 +1,254 @@
+"""The folder medium: durability, faults of the operating system, links, races of processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitml.errors import AccessDenied, GitMLError, NoSpace, OutcomeUnknown, StoreUnavailable
+from gitml.store.folder import FolderMedium
+from gitml.store.medium import PutOutcome
+
+NAME = "packs/ab/abcd"
+
+
+@pytest.fixture
+def medium(tmp_path: Path) -> FolderMedium:
+    return FolderMedium(tmp_path / "store")
+
+
+def leftovers(medium: FolderMedium) -> list[str]:
+    return [str(path) for path in medium.path.rglob("*") if path.name.startswith(".")]
+
+
+def trace(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Log the calls that durability is made of, with the kind of file that each fsync flushes."""
+    log: list[str] = []
+
+    def spy(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            label = name
+            if name == "fsync":
+                label += " folder" if os.path.isdir(f"/proc/self/fd/{args[0]}") else " file"
+            log.append(label)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("writev", "fsync", "link", "rename", "unlink"):
+        spy(name)
+    return log
+
+
+def test_create_order(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    medium.put_if_absent("packs/ab/first", [b"x"])
+    log = trace(monkeypatch)
+    medium.put_if_absent(NAME, [b"x"])
+    assert log == ["writev", "fsync file", "link", "unlink", "fsync folder"]
+
+
+def test_replace_order(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    medium.put_if_absent("packs/ab/first", [b"x"])
+    log = trace(monkeypatch)
+    medium.put(NAME, [b"x"])
+    assert [call for call in log if call != "unlink"] == ["writev", "fsync file", "rename", "fsync folder"]
+
+
+def test_new_folders_are_flushed(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = trace(monkeypatch)
+    medium.put_if_absent(NAME, [b"x"])
+    # the store's parent for the store, the store for packs, packs for ab, ab for the object
+    assert log.count("fsync folder") == 4
+
+
+def test_exists_is_made_durable(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    medium.put_if_absent(NAME, [b"x"])
+    log = trace(monkeypatch)
+    assert medium.put_if_absent(NAME, [b"x"]) is PutOutcome.EXISTS
+    assert log == ["fsync folder"]
+
+
+def test_temporary_files_are_invisible(medium: FolderMedium) -> None:
+    medium.put(NAME, [b"x"])
+    (medium.path / "packs/ab/.tmp-0011").write_bytes(b"left by a crash")
+    assert list(medium.list("")) == [(NAME, 1)]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (errno.ENOSPC, NoSpace),
+        (errno.EDQUOT, NoSpace),
+        (errno.EFBIG, NoSpace),
+        (errno.EACCES, AccessDenied),
+        (errno.EPERM, AccessDenied),
+        (errno.EROFS, AccessDenied),
+        (errno.EIO, StoreUnavailable),
+        (errno.ESTALE, StoreUnavailable),
+        (errno.ETIMEDOUT, StoreUnavailable),
+        (errno.EMFILE, StoreUnavailable),
+    ],
+)
+@pytest.mark.parametrize("call", ["writev", "fsync", "open", "mkdir"])
+@pytest.mark.parametrize("verb", ["put", "put_if_absent"])
+def test_faults_of_writing(
+    medium: FolderMedium,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    error: type[GitMLError],
+    call: str,
+    verb: str,
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(error) as caught:
+            getattr(medium, verb)("packs/zz/new" if call == "mkdir" else NAME, [b"x" * 123])
+    assert type(caught.value) is error
+    assert str(medium.path) in caught.value.message
+    if error is NoSpace and call != "mkdir":
+        assert "123 bytes" in caught.value.message
+    assert medium.head(NAME) is None
+    assert leftovers(medium) == []
+    assert getattr(medium, verb)(NAME, [b"x"]) in (None, PutOutcome.CREATED)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_failed_rename_leaves_the_old(
+    medium: FolderMedium, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    medium.put(NAME, [b"old"])
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        with pytest.raises(GitMLError):
+            medium.put(NAME, [b"new"])
+    assert medium.get(NAME) == b"old"
+    assert leftovers(medium) == []
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_links(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", fail)
+    assert medium.put_if_absent(NAME, [b"first"]) is PutOutcome.CREATED
+    assert medium.put_if_absent(NAME, [b"second"]) is PutOutcome.EXISTS
+    assert medium.get(NAME) == b"first"
+    assert list(medium.list("")) == [(NAME, 5)]
+
+
+def test_link_whose_reply_was_lost(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.link
+
+    def link_then_fail(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise OSError(errno.ETIMEDOUT, "timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link_then_fail)
+        assert medium.put_if_absent(NAME, [b"x"]) is PutOutcome.CREATED
+
+    def link_twice(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    assert medium.put_if_absent("packs/ab/other", [b"x"]) is PutOutcome.CREATED
+
+
+def test_link_without_effect(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(OutcomeUnknown):
+        medium.put_if_absent(NAME, [b"x"])
+    assert medium.head(NAME) is None
+
+
+@pytest.mark.parametrize("where", ["packs", "packs/ab", NAME])
+def test_links_are_refused(medium: FolderMedium, tmp_path: Path, where: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "ab").mkdir(parents=True)
+    (outside / "ab/abcd").write_bytes(b"secret")
+    medium.put("other", [b""])
+    place = medium.path / where
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to({"packs": outside, "packs/ab": outside / "ab", NAME: outside / "ab/abcd"}[where])
+    for call in (medium.head, medium.get):
+        with pytest.raises(AccessDenied):
+            call(NAME)
+    assert list(medium.list("packs/")) == []
+    if where == NAME:
+        medium.put(NAME, [b"mine"])  # replaces the link, not what it points to
+    else:
+        with pytest.raises(AccessDenied):
+            medium.put(NAME, [b"mine"])
+    assert (outside / "ab/abcd").read_bytes() == b"secret"
+
+
+def test_no_regular_file(medium: FolderMedium) -> None:
+    medium.put("packs/other", [b""])
+    os.mkfifo(medium.path / "packs/fifo")
+    (medium.path / "packs/folder").mkdir()
+    for name in ("packs/fifo", "packs/folder"):
+        with pytest.raises(AccessDenied):
+            medium.get(name)
+        with pytest.raises(AccessDenied):
+            medium.head(name)
+
+
+def test_partial_writes(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.writev
+    monkeypatch.setattr(os, "writev", lambda handle, parts: real(handle, [memoryview(parts[0])[:7]]))
+    body = [bytes([number]) * number for number in range(1, 60)]
+    medium.put_if_absent(NAME, body)
+    assert medium.get(NAME) == b"".join(body)
+
+
+_RACER = """
+import sys
+from pathlib import Path
+from gitml.store.folder import FolderMedium
+medium = FolderMedium(sys.argv[1])
+sys.stdin.readline()
+for turn in range(50):
+    print(medium.put_if_absent(f"race/{turn}", [sys.argv[2].encode() * 5000]).value)
+"""
+
+
+def test_one_winner_among_processes(medium: FolderMedium) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RACER, str(medium.path), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for number in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    outputs = [racer.communicate()[0].split() for racer in racers]
+    for turn in range(50):
+        winners = [number for number, lines in enumerate(outputs) if lines[turn] == "created"]
+        assert len(winners) == 1
+        assert medium.get(f"race/{turn}") == str(winners[0]).encode() * 5000
