@@ -149,8 +149,8 @@ def _asset(ws: Workspace, snapshot: Snapshot, ref: AssetRef) -> AssetId:
 def _no_asset(ws: Workspace, snapshot: Snapshot, name: str) -> NotFound:
     known = [str(asset) for asset in snapshot.assets()]
     near = difflib.get_close_matches(name, [*known, *(text.split("/")[1] for text in known)], n=1)
-    elsewhere = _branch_with(ws, name) if not near and "/" in name else None
-    hint = f"gitml show {near[0]}" if near else f"add --rev {elsewhere}" if elsewhere else "gitml list"
+    elsewhere = _branch_with(ws, name) if "/" in name else None
+    hint = f"add --rev {elsewhere}" if elsewhere else f"gitml show {near[0]}" if near else "gitml list"
     return NotFound(
         f"there is no asset {name} in commit {snapshot.commit[:12]}",
         code="asset-not-found",

@@ -147,8 +147,10 @@ def _outgoing(ws: Workspace, remote: str) -> list[PushedBranch]:
                 there.pointer_oid(id_) == snapshot.pointer_oid(id_) for there in theirs if _is_registry(there)
             )
         )
+        old = tips.get(prefix + name)
+        behind = old is not None and ws.repo.is_ancestor(commit, old)
         if versions or name == current:
-            found.append(PushedBranch(name=name, old=tips.get(prefix + name), new=commit, versions=versions))
+            found.append(PushedBranch(name=name, old=old, new=old if behind and old else commit, versions=versions))
     return found
 
 
@@ -179,6 +181,7 @@ def _refuse_conflicts(ws: Workspace, remote: str, branches: Sequence[PushedBranc
                     hint=_renumbered(ws, id_),
                     context={"ref": str(id_), "branch": branch.name, "held_by": holder},
                 )
+    for branch in branches:
         if branch.old is not None and not ws.repo.is_ancestor(branch.old, branch.new):
             raise Conflict(
                 f"{remote}/{branch.name} has commits that {branch.name} here does not have",
@@ -194,7 +197,10 @@ def _renumbered(ws: Workspace, id_: VersionId) -> str:
     ]
     numbers = [version.number for version in taken if version.number is not None]
     number = max(numbers, default=0) + 1
-    return f"gitml register {id_.asset} PATH --version {number} (its bytes are stored already)"
+    return (
+        f"gitml register {id_.asset} PATH --version {number} (its bytes are stored already), "
+        f"then git rm -r {id_.folder} and commit"
+    )
 
 
 def _send_bytes(ws: Workspace, branch: PushedBranch, totals: _Totals) -> None:
