@@ -5,7 +5,6 @@ Owns the form of failure: three lines on stderr, or the one JSON document on std
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -68,7 +67,6 @@ class Root(LazyGroup):
     def _invoke(self, words: list[str], program: str, session: Session, extra: dict[str, Any]) -> int:
         try:
             with self.make_context(program, words, obj=session, **extra) as ctx:
-                _log(session)
                 self.invoke(ctx)
         except click.exceptions.Exit as done:
             return done.exit_code
@@ -107,27 +105,6 @@ def _report(error: BaseException, words: Sequence[str], session: Session) -> int
         silence(sys.stdout)
         silence(sys.stderr)
     return failure.exit_code
-
-
-def _log(session: Session) -> None:
-    """Log to stderr as far as `-v`, `-vv` or `GITML_LOG` ask for it."""
-    asked = os.environ.get("GITML_LOG", "").upper()
-    level = {1: logging.INFO}.get(session.verbosity, logging.DEBUG) if session.verbosity else None
-    if level is None:
-        level = logging.getLevelNamesMapping().get(asked)
-    if level is None:
-        return
-    from gitml.model.redact import redact
-
-    class Redacting(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return redact(super().format(record))
-
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("gitml")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
 
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gitml.cli import log
 from gitml.cli.commands import Entry, full_names
 from gitml.cli.session import Session
 from gitml.cli.suggest import nearest_command, nearest_option
@@ -222,15 +223,15 @@ class LazyGroup(_WithGlobals, click.Group):
             raise TypeError(f"{entry.module}.{entry.attribute} is no command")
         return command
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+    def invoke(self, ctx: click.Context) -> Any:
+        if not (getattr(ctx, "_protected_args", None) or getattr(ctx, "args", None)):
             raise Misspelt(
                 f"{ctx.command_path} needs a command: {', '.join(self._entries)}",
                 code="no-command",
                 hint=f"{ctx.command_path} --help",
                 ctx=ctx,
             )
-        return super().parse_args(ctx, args)
+        return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -266,7 +267,9 @@ def command(
 
     def declare(function: Callable[..., None]) -> Command:
         def run(*args: Any, **kwargs: Any) -> None:
-            function(session_of(click.get_current_context()), *args, **kwargs)
+            session = session_of(click.get_current_context())
+            log.start(session.verbosity)
+            function(session, *args, **kwargs)
 
         run.__doc__ = function.__doc__
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

@@ -190,7 +190,12 @@ def console(stream: TextIO) -> Console:
     """A rich console that prints what it is given: no markup, no highlighting, no emoji codes."""
     from rich.console import Console
 
-    return Console(
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would end the process here, with an exit code of its own.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Quiet(
         file=stream, markup=False, highlight=False, emoji=False, force_terminal=stream.isatty() or None
     )
 

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from support.cli import GonePipe, Terminal
+
+from gitml.cli.output import Column, Node, Printer, ReaderGone, Style, Styled
+
+ROWS = [["models/digits@3", Styled("4.6 MiB", Style.GOOD), ""], ["models/x@1", "1 B", ""]]
+HEADS = ["REFERENCE", Column("SIZE", right=True), "NOTE"]
+TREE = Node("root", [Node("a", [Node("a1"), Node("a2")]), Node(Styled("b", Style.BAD))])
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Plain(Terminal):
+    def isatty(self) -> bool:
+        return False
+
+
+def test_a_plain_table_is_aligned_and_leaves_empty_columns_out() -> None:
+    stream = Plain()
+    Printer(stream).table(HEADS, ROWS)
+    assert (
+        stream.getvalue() == "REFERENCE           SIZE\nmodels/digits@3  4.6 MiB\nmodels/x@1           1 B\n"
+    )
+
+
+def test_a_terminal_gets_the_same_words_in_colour() -> None:
+    stream = Terminal()
+    Printer(stream).table(HEADS, ROWS)
+    drawn = stream.getvalue()
+    assert "\x1b[32m4.6 MiB\x1b[0m" in drawn
+    words = COLOUR.sub("", drawn).split()
+    assert [word for word in words if not set(word) <= set("─")] == [
+        "REFERENCE", "SIZE", "models/digits@3", "4.6", "MiB", "models/x@1", "1", "B",
+    ]  # fmt: skip
+
+
+def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    Printer(stream).line(Styled("bad", Style.BAD))
+    assert "\x1b[31m" not in stream.getvalue()
+    assert "\x1b[1;31m" not in stream.getvalue()
+    assert "bad" in stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", [Plain, Terminal])
+def test_trees(kind: type[Terminal]) -> None:
+    stream = kind()
+    Printer(stream).tree(TREE)
+    drawn = [line.rstrip() for line in COLOUR.sub("", stream.getvalue()).splitlines()]
+    assert drawn == ["root", "├── a", "│   ├── a1", "│   └── a2", "└── b"]
+
+
+@pytest.mark.parametrize("kind", [Plain, Terminal])
+def test_nothing_that_is_printed_can_act_on_the_terminal(kind: type[Terminal]) -> None:
+    evil = "x\x1b]0;owned\x07\r\u202e[bold]:boom:"
+    stream = kind()
+    printer = Printer(stream)
+    printer.line(evil)
+    printer.table(["A"], [[evil]])
+    printer.tree(Node(evil, [Node(evil)]))
+    printer.fields([("name", evil)])
+    drawn = COLOUR.sub("", stream.getvalue())
+    assert not set(drawn) & set("\x1b\x07\r\u202e")
+    assert drawn.count("[bold]:boom:") == 5
+
+
+def test_long_lines_are_not_cut_or_wrapped_where_a_person_copies_from() -> None:
+    stream = Terminal()
+    Printer(stream).line("sha256:" + "a" * 300)
+    assert "a" * 300 in stream.getvalue()
+
+
+@pytest.mark.parametrize("rich", [False, True])
+def test_a_reader_that_is_gone_is_told_apart_from_other_failures(rich: bool) -> None:
+    with pytest.raises(ReaderGone):
+        Printer(GonePipe(), rich=rich).line("hello")
