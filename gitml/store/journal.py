@@ -39,6 +39,7 @@ class Journal:
     def __init__(self, path: Path | None, url: str) -> None:
         self._path = path
         self._url = url
+        self._starts: dict[bytes, int] = {}
 
     def append(self, pack: PackRef, footer: bytes) -> None:
         """Record a durable pack, if that can be done."""
@@ -53,18 +54,22 @@ class Journal:
     def packs(self) -> list[PackRef]:
         """Packs of this store, oldest first; whether they are still there is for the caller to ask."""
         found: dict[bytes, PackRef] = {}
-        for _, (url, size_bytes, footer) in self._records():
+        for start, _, (url, size_bytes, footer) in self._records():
             if url == self._url:
                 pack_id = pack_id_of(footer)
                 found[pack_id] = PackRef(id=pack_id, size_bytes=size_bytes, footer_bytes=len(footer))
+                self._starts[pack_id] = start
         return list(found.values())
 
     def footer(self, pack: PackRef) -> Footer | None:
-        """The footer of a recorded pack."""
-        for _, (_, _, footer) in self._records():
-            if len(footer) == pack.footer_bytes and pack_id_of(footer) == pack.id:
-                with contextlib.suppress(GitMLError):
-                    return decode_footer(footer, pack.id, "the journal")
+        """The footer of a pack that `packs` gave; None if its record is gone."""
+        start = self._starts.get(pack.id)
+        if start is None:
+            return None
+        for _, _, (_, _, footer) in self._records(start):
+            with contextlib.suppress(GitMLError):
+                return decode_footer(footer, pack.id, "the journal")
+            return None
         return None
 
     def forget(self, pack_ids: Collection[bytes]) -> None:
@@ -74,7 +79,7 @@ class Journal:
         with contextlib.suppress(OSError), _locked(self._path, os.O_RDWR) as handle:
             kept = [
                 _frame(raw)
-                for raw, (url, _, footer) in self._records()
+                for _, raw, (url, _, footer) in self._records()
                 if url != self._url or pack_id_of(footer) not in pack_ids
             ]
             if not kept:
@@ -84,11 +89,13 @@ class Journal:
             for data in kept:
                 os.write(handle, data)
 
-    def _records(self) -> Iterator[tuple[bytes, _Record]]:
+    def _records(self, start: int = 0) -> Iterator[tuple[int, bytes, _Record]]:
+        """Where each record starts, its msgpack, and what that says; ends at the first damaged one."""
         if self._path is None:
             return
         try:
             with self._path.open("rb") as stream:
+                stream.seek(start)
                 while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
                     length = _LENGTH.unpack(head)[0]
                     if length > _RECORD_LIMIT_BYTES:
@@ -96,7 +103,8 @@ class Journal:
                     raw, checksum = stream.read(length), stream.read(_SUM_BYTES)
                     if hashlib.sha256(raw).digest() != checksum:
                         return
-                    yield raw, msgspec.msgpack.decode(raw, type=_Record)
+                    yield start, raw, msgspec.msgpack.decode(raw, type=_Record)
+                    start = stream.tell()
         except (OSError, msgspec.DecodeError):
             return
 

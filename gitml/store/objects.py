@@ -68,18 +68,19 @@ def put_named(medium: Medium, name: str, body: Buffers) -> None:
         OutcomeUnknown: A reply was lost, and the look failed too.
     """
     size = body_size(body)
-    for attempt in range(_ATTEMPTS):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             if medium.put_if_absent(name, body) is PutOutcome.EXISTS and medium.head(name) != size:
                 medium.put(name, body)
             return
-        except OutcomeUnknown:
+        except OutcomeUnknown as unknown:
             try:
-                if medium.head(name) == size:
-                    return
+                is_there = medium.head(name) == size
             except StoreUnavailable:
-                attempt = _ATTEMPTS
-            if attempt >= _ATTEMPTS - 1:
+                raise unknown from None
+            if is_there:
+                return
+            if not attempts_left:
                 raise
 
 
