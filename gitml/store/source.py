@@ -8,6 +8,7 @@ into memory: a mapped file that is cut short kills the process.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from gitml.model import paths as rules
 from gitml.model.shown import shown
 
 BLOCK_BYTES = 16 * 1024 * 1024
+_SMALL_BYTES = 1024 * 1024
 _FAULTS_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _T = TypeVar("_T")
@@ -100,13 +102,14 @@ class DiskFile:
         position = 0
         while position < self.size_bytes:
             want = min(BLOCK_BYTES, self.size_bytes - position)
-            block = memoryview(_read_block(handle, want))
+            block = _read_block(handle, want)
             if len(block) < want:
                 raise self._changed()
             position += want
             if position == self.size_bytes:
                 self._check_end(handle, before)
             yield block
+            del block  # not kept while the next one is read
         if self.size_bytes == 0:
             self._check_end(handle, before)
 
@@ -321,15 +324,21 @@ class FolderSource:
         )
 
 
-def _read_block(handle: int, size_bytes: int) -> bytes | memoryview:
-    data = os.read(handle, size_bytes)
-    if len(data) == size_bytes or not data:
-        return data
-    parts, total = [data], len(data)
-    while total < size_bytes and (part := os.read(handle, size_bytes - total)):
-        parts.append(part)
-        total += len(part)
-    return b"".join(parts)
+def _read_block(handle: int, size_bytes: int) -> memoryview:
+    """Up to so many bytes; fewer only at the end of the file."""
+    if size_bytes <= _SMALL_BYTES:
+        data = os.read(handle, size_bytes)
+        if len(data) == size_bytes:
+            return memoryview(data)
+        buffer = memoryview(bytearray(size_bytes))
+        buffer[: len(data)] = data
+        total = len(data)
+    else:
+        # pages of its own, which go back to the system at once when the block is let go
+        buffer, total = memoryview(mmap.mmap(-1, size_bytes)), 0
+    while total < size_bytes and (count := os.readv(handle, [buffer[total:]])):
+        total += count
+    return buffer[:total]
 
 
 def _kind(mode: int) -> str:

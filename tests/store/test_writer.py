@@ -1,0 +1,100 @@
+"""Memory and decisions of the writer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitml.store.dedup import KnownChunks, PackWindow
+from gitml.store.pack import Footer, PackRef, decode_footer, encode_footer
+from gitml.store.writer import Probe
+
+_MEASURED = """
+import json, os, random, resource, sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from support.store import key
+from gitml.store.folder import FolderMedium
+from gitml.store.source import FolderSource
+from gitml.store.store import Store
+folder, store = Path(sys.argv[1]), Store(FolderMedium(sys.argv[2]))
+store.claim(key(), store.write(FolderSource([folder])))
+changed = folder / "big"
+with changed.open("r+b") as stream:
+    for at in range(0, changed.stat().st_size, 8 << 20):
+        stream.seek(at)
+        stream.write(random.randbytes(1000))
+store.claim(key("2"), store.write(FolderSource([folder]), earlier=[store.root(key())]))
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+"""
+
+
+def measured(folder: Path, size_bytes: int) -> int:
+    """Peak memory in MB of two versions of a file of that size, which changes in many places."""
+    (folder / "in").mkdir(parents=True)
+    with (folder / "in/big").open("wb") as stream:
+        for seed in range(size_bytes >> 24):
+            import random
+
+            stream.write(random.Random(seed).randbytes(1 << 24))
+    shown = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(folder / "in"), str(folder / "store")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return int(json.loads(shown.stdout))
+
+
+def test_memory_is_flat(tmp_path: Path) -> None:
+    small, large = measured(tmp_path / "s", 128 << 20), measured(tmp_path / "l", 512 << 20)
+    assert large < 200
+    assert large - small <= 20
+
+
+def test_probes() -> None:
+    probe = Probe()
+    assert [number for number in range(100) if probe.is_due()] == [0, 1, 3, 7, 15, 31, 63]
+
+
+def test_known_chunks_are_bounded() -> None:
+    known = KnownChunks(limit=100)
+    ids = [number.to_bytes(32, "big") for number in range(1000)]
+    for number, chunk_id in enumerate(ids):
+        known.add(chunk_id, number)
+    found = [number for number, chunk_id in enumerate(ids) if known.get(chunk_id) is not None]
+    assert 50 <= len(found) <= 100
+    assert found[-1] == 999
+    assert all(known.get(ids[number]) == number for number in found)
+
+
+def _pack(first: int, chunks: int) -> tuple[PackRef, Footer]:
+    ids = b"".join(number.to_bytes(32, "big") for number in range(first, first + chunks))
+    stored = encode_footer(ids, [1] * chunks, [1] * chunks, bytes(chunks))
+    ref = PackRef(id=stored.id, size_bytes=chunks + len(stored.data) + 12, footer_bytes=len(stored.data))
+    return ref, decode_footer(stored.data, stored.id, "it")
+
+
+@pytest.mark.parametrize("gone", [set(), {3}])
+def test_a_window_moves_with_its_matches(gone: set[int]) -> None:
+    packs = [_pack(number * 20_000, 20_000) for number in range(12)]
+    read: list[int] = []
+
+    def footer(pack: PackRef) -> Footer | None:
+        number = next(n for n, (ref, _) in enumerate(packs) if ref == pack)
+        read.append(number)
+        return None if number in gone else packs[number][1]
+
+    window = PackWindow([ref for ref, _ in packs], footer)
+    assert window.find(b"?" * 32) is None
+    assert len(read) <= 5
+    for number in range(0, 240_000, 1_000):
+        hit = window.find(number.to_bytes(32, "big"))
+        expected = None if number // 20_000 in gone else (packs[number // 20_000][0], number % 20_000)
+        assert hit == expected
+    assert read == list(range(12))
