@@ -13,6 +13,7 @@ from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
 from gitml.model.progress import Progress
+from gitml.model.store_url import parse_store_url
 from gitml.registry.settings import Settings, TrustedStores
 from gitml.store.folder import FolderMedium
 from gitml.store.store import Root, RootKey, Store, open_store
@@ -76,11 +77,16 @@ class StoreSet:
         return sorted({*self.config.stores, *(name for name in self._settings.store_urls)})
 
     def location(self, name: str) -> str:
-        """Where a configured store lies: the user's override, else what the repository says.
+        """Where a configured store lies, a relative folder made absolute.
 
         Raises:
             UsageError: No such store is configured.
+            InvalidInput: Its URL is malformed or of a kind that is not allowed.
         """
+        return str(parse_store_url(self._said(name), self._base))
+
+    def _said(self, name: str) -> str:
+        """A store's location as the user's override, or else the repository, says it."""
         if name in self._settings.store_urls:
             return self._settings.store_urls[name]
         if name in self.config.stores:
@@ -103,30 +109,30 @@ class StoreSet:
         if name not in self._open:
             location = self.location(name)
             if name not in self._settings.store_urls:
-                self._check_trust(name, location)
+                self._check_trust(name)
             self._open[name] = open_store(
                 location,
-                base=self._base,
                 journal=self._state / "journal",
                 cache=self._state / "cache",
                 jobs=self._jobs,
             )
         return self._open[name]
 
-    def _check_trust(self, name: str, location: str) -> None:
-        trusted = TrustedStores()
+    def _check_trust(self, name: str) -> None:
+        """Compare what the repository says with what it said last; a relative folder means another in each clone."""
+        trusted, said = TrustedStores(), self._said(name)
         known = trusted.location(self._repository, name)
-        if known == location:
+        if known == said:
             return
         if known is None:
-            self._progress.note(f"store {name}: first use of {location} on this machine")
-            trusted.remember(self._repository, name, location)
+            self._progress.note(f"store {name}: first use of {self.location(name)} on this machine")
+            trusted.remember(self._repository, name, said)
             return
         raise AccessDenied(
-            f"the store {name} moved from {known} to {location} since it was last used on this machine",
+            f"the store {name} moved from {known} to {said} since it was last used on this machine",
             code="store-not-trusted",
             hint=f"gitml store trust {name}, if that is right",
-            context={"store": name, "was": known, "now": location},
+            context={"store": name, "was": known, "now": said},
         )
 
     def trust(self, name: str) -> tuple[str | None, str]:
@@ -136,22 +142,21 @@ class StoreSet:
             UsageError: No such store is configured.
             AccessDenied: This machine's memory of trusted stores cannot be written.
         """
-        location = self.location(name)
-        trusted = TrustedStores()
+        trusted, said = TrustedStores(), self._said(name)
         before = trusted.location(self._repository, name)
-        if before != location and not trusted.remember(self._repository, name, location):
+        if before != said and not trusted.remember(self._repository, name, said):
             raise AccessDenied(
                 "cannot write the memory of trusted stores on this machine",
                 code="settings-unwritable",
                 hint="make the state folder of your user writable",
             )
-        return before, location
+        return before, said
 
     def trusted(self, name: str) -> bool:
         """Whether the store's location is the one last used on this machine, or the user's own."""
         if name in self._settings.store_urls:
             return True
-        return TrustedStores().location(self._repository, name) == self.location(name)
+        return TrustedStores().location(self._repository, name) == self._said(name)
 
     def target(self, *, offline: bool = False) -> tuple[str, Store]:
         """Where `register` writes: the configured store, or the embedded one where there is none."""
