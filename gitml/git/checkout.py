@@ -104,7 +104,8 @@ def execute(
     old: str | None,
 ) -> RefUpdate:
     """Move the ref and, with it, index and files of the work trees where it is checked out."""
-    facts: dict[str, object] = {"kind": "commit", "ref": ref, "new": new, "old": old, "trees": []}
+    locks = [_recorded(tree) for tree in trees]
+    facts: dict[str, object] = {"kind": "commit", "ref": ref, "new": new, "old": old, "trees": locks}
     with journal.operation(common_dir, facts, durable=bool(trees)) as held, ExitStack() as unlock:
         for tree in trees:
             _lock_index(tree.git_dir, held.id)
@@ -114,11 +115,11 @@ def execute(
         if not trees:
             return refs.swap(git, ref, new, old, held=held.descriptor)
         plans = plan(git, trees, changes, held=True)
-        held.record({**facts, "pending": True, "trees": [_recorded(one) for one in plans]})
+        held.record({**facts, "pending": True, "trees": [_recorded(one.tree, one) for one in plans]})
         try:
             for one in plans:
                 _prepare_index(git, one, held.id)
-                _write_files(reader, one)
+                _write_files(reader, one, held.id)
             outcome = refs.swap(git, ref, new, old, held=held.descriptor)
         except BaseException:
             _finish(reader, plans, held, moved=_tip(reader, ref) == new)
@@ -137,7 +138,7 @@ def _tip(reader: ObjectReader, ref: str) -> str | None:
 def _finish(reader: ObjectReader, plans: Sequence[TreePlan], held: journal.Held, *, moved: bool) -> None:
     """Put the new indexes in place, or take the files back."""
     if not moved:
-        _undo_files(reader, plans)
+        _undo_files(reader, plans, held.id)
         return
     for one in plans:
         _prepared(one.tree.git_dir, held.id).replace(one.tree.git_dir / "index")
@@ -272,36 +273,40 @@ def _prepare_index(git: GitCommand, one: TreePlan, operation: str) -> None:
         git.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=request, env=env, what=said)
 
 
-def _write_files(reader: ObjectReader, one: TreePlan) -> None:
+def _write_files(reader: ObjectReader, one: TreePlan, operation: str) -> None:
     sync = len(one.changes) <= _FEW_PATHS
     for change, before in zip(one.changes, one.before, strict=True):
         if change.path in one.hidden or before is FileState.NEW:
             continue
         if change.new_oid is None and (before is FileState.ABSENT or change.old_mode == "160000"):
             continue
-        put(reader, one.tree.top, change.path, change.new_mode, change.new_oid, sync=sync)
+        put(reader, one.tree.top, change.path, change.new_mode, change.new_oid, tag=operation, sync=sync)
 
 
-def _undo_files(reader: ObjectReader, plans: Sequence[TreePlan]) -> None:
+def _undo_files(reader: ObjectReader, plans: Sequence[TreePlan], operation: str) -> None:
     for one in plans:
         touched = [
             (change, before is FileState.ABSENT)
             for change, before in zip(one.changes, one.before, strict=True)
             if before is not FileState.NEW and change.path not in one.hidden
         ]
-        put_back(reader, one.tree.top, [change for change, _ in touched], [absent for _, absent in touched])
+        put_back(
+            reader, one.tree.top, [c for c, _ in touched], [absent for _, absent in touched], tag=operation
+        )
 
 
-def _recorded(one: TreePlan) -> dict[str, object]:
+def _recorded(tree: Worktree, one: TreePlan | None = None) -> dict[str, object]:
     """Return what recovery needs to take the files back; what was new before is not taken back."""
-    rows = [
-        (asdict(change), before.value)
-        for change, before in zip(one.changes, one.before, strict=True)
-        if before is not FileState.NEW and change.path not in one.hidden
-    ]
+    rows = []
+    if one is not None:
+        rows = [
+            (asdict(change), before.value)
+            for change, before in zip(one.changes, one.before, strict=True)
+            if before is not FileState.NEW and change.path not in one.hidden
+        ]
     return {
-        "git_dir": str(one.tree.git_dir),
-        "top": str(one.tree.top),
+        "git_dir": str(tree.git_dir),
+        "top": str(tree.top),
         "changes": [change for change, _ in rows],
         "before": [before for _, before in rows],
     }

@@ -178,7 +178,7 @@ class GitCommand:
         held: int | None = None,
     ) -> Process:
         """Start a command and leave its pipes to the caller."""
-        program = git_program(self.work_tree)
+        program = git_program(self.work_tree or _likely_top(self.cwd))
         variables = self._variables(settings, hooks=hooks) | dict(env or {})
         command = [*_without(_inherited(variables)), program, *arguments]
         git_class = _git_class(program)
@@ -241,6 +241,11 @@ def git_program(work_tree: Path | None = None) -> str:
         NotFound: There is no git.
     """
     return _find_git(_safe_path(), None if work_tree is None else str(work_tree))
+
+
+def _likely_top(folder: Path) -> Path | None:
+    """Return the nearest folder upwards that looks like the top of a work tree, before git has said so."""
+    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
 
 
 @cache

@@ -47,17 +47,20 @@ def ignored(git: GitCommand, paths: Sequence[str]) -> set[str]:
     """Return those of the paths that git ignores."""
     if not paths:
         return set()
-    request = "".join(f"{check_tree_path(path)}\0" for path in paths).encode()
+    request = "".join(f"./{check_tree_path(path)}\0" for path in paths).encode()
     result = git.run(
         "check-ignore",
         "-z",
         "--stdin",
         "--no-index",
         stdin=request,
+        env={"GIT_LITERAL_PATHSPECS": "0"},  # the command knows no other pathspecs, and `./` keeps them plain
         ok=(0, 1),
         what="ignore rules could not be read",
     )
-    return {raw.decode("utf-8", "surrogateescape") for raw in result.stdout.split(b"\0") if raw}
+    return {
+        raw.decode("utf-8", "surrogateescape").removeprefix("./") for raw in result.stdout.split(b"\0") if raw
+    }
 
 
 def _pattern(folder: str) -> str:

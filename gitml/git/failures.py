@@ -44,7 +44,14 @@ _RULES: Final[tuple[tuple[re.Pattern[str], type[GitMLError], str, str | None], .
         "if you trust it: git config --global --add safe.directory PATH",
     ),
     (
-        _words(r"gpg failed to sign", r"failed to write commit object.*sign", r"No private key found"),
+        _words(
+            r"gpg failed to sign",
+            r"failed to write commit object.*sign",
+            r"No private key found",
+            r"Couldn't load public key",
+            r"Load key",
+            r"user\.signingkey",
+        ),
         AccessDenied,
         "signing-failed",
         "unlock the signing key, or: git config commit.gpgsign false",

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from gitml.errors import AccessDenied, Conflict, NoSpace
+from gitml.errors import AccessDenied, Conflict, GitMLError, NoSpace
 from gitml.git.objects import ObjectReader
 from gitml.git.types import Change
 
@@ -62,8 +61,19 @@ def state(top: Path, change: Change) -> FileState:
     return FileState.OTHER
 
 
-def put(reader: ObjectReader, top: Path, path: str, mode: str | None, oid: str | None, *, sync: bool) -> None:
+def put(
+    reader: ObjectReader, top: Path, path: str, mode: str | None, oid: str | None, *, tag: str, sync: bool
+) -> None:
     """Make a file in the work tree what a tree says it is; None removes it and the folders it leaves empty.
+
+    Args:
+        reader: Gives the bytes.
+        top: Top of the work tree.
+        path: Relative to it.
+        mode: Mode of the entry.
+        oid: Id of the blob.
+        tag: Id of the operation; names the temporary file, so that recovery finds it.
+        sync: Whether the file is durable on return.
 
     Raises:
         Conflict: A symbolic link or a file lies where a folder should be.
@@ -76,7 +86,7 @@ def put(reader: ObjectReader, top: Path, path: str, mode: str | None, oid: str |
             os.close(_folder(top, f"{path}/x", make=True))
         else:
             raw = reader.read(oid)
-            _write(top, path, mode, b"" if raw is None else raw.data, sync=sync)
+            _write(top, path, mode, b"" if raw is None else raw.data, tag=tag, sync=sync)
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as exc:
         raise Conflict(
             f"{path!r} in {top} is in the way", code="files-in-the-way", context={"paths": [path]}
@@ -88,17 +98,30 @@ def put(reader: ObjectReader, top: Path, path: str, mode: str | None, oid: str |
         raise error(f"{path!r} in {top} cannot be written: {exc.strerror}", code="work-tree") from exc
 
 
-def put_back(reader: ObjectReader, top: Path, changes: Sequence[Change], was_absent: Sequence[bool]) -> None:
+def put_back(
+    reader: ObjectReader, top: Path, changes: Sequence[Change], was_absent: Sequence[bool], *, tag: str
+) -> None:
     """Undo what was written of changes: only files that hold the new bytes are touched."""
     for change, absent in zip(changes, was_absent, strict=True):
+        folder, _, _ = change.path.rpartition("/")
+        with suppress(GitMLError):
+            put(
+                reader,
+                top,
+                f"{folder}/.gitml-{tag}" if folder else f".gitml-{tag}",
+                None,
+                None,
+                tag=tag,
+                sync=False,
+            )
         now = state(top, change)
         written = now is FileState.NEW or (change.new_oid is None and now is FileState.ABSENT)
         if not written:
             continue
         if absent or change.old_oid is None:
-            put(reader, top, change.path, None, None, sync=False)
+            put(reader, top, change.path, None, None, tag=tag, sync=False)
         else:
-            put(reader, top, change.path, change.old_mode, change.old_oid, sync=False)
+            put(reader, top, change.path, change.old_mode, change.old_oid, tag=tag, sync=False)
 
 
 def _folder(top: Path, path: str, *, make: bool) -> int:
@@ -130,9 +153,9 @@ def _read(folder: int, name: str) -> tuple[bool, bytes] | None:
         return False, stream.read()
 
 
-def _write(top: Path, path: str, mode: str, data: bytes, *, sync: bool) -> None:
+def _write(top: Path, path: str, mode: str, data: bytes, *, tag: str, sync: bool) -> None:
     folder = _folder(top, path, make=True)
-    name, early = path.rpartition("/")[2], f".gitml-{uuid.uuid4().hex}"
+    name, early = path.rpartition("/")[2], f".gitml-{tag}"
     try:
         if mode == "120000":
             os.symlink(os.fsdecode(data), early, dir_fd=folder)

@@ -64,7 +64,7 @@ def _settle(reader: ObjectReader, facts: dict[str, Any]) -> list[str]:
             else:
                 changes = [Change(**change) for change in tree["changes"]]
                 absent = [FileState.ABSENT.value == state for state in tree["before"]]
-                put_back(reader, Path(tree["top"]), changes, absent)
+                put_back(reader, Path(tree["top"]), changes, absent, tag=operation)
             lock.unlink(missing_ok=True)
             removed.append(str(lock))
         prepared.unlink(missing_ok=True)

@@ -170,6 +170,7 @@ def push(
         return {}
     if len({update.ref for update in updates}) != len(updates):
         raise UsageError("a ref is pushed twice", code="push-twice")
+    refspecs = [_refspec(update) for update in updates]
     address = _address(git, remote)
     what = _about("nothing could be pushed to", remote, address)
     options = ["--porcelain", "--no-recurse-submodules", "--no-signed", "--no-follow-tags", _RECEIVE]
@@ -177,7 +178,7 @@ def push(
     options += [] if hooks else ["--no-verify"]
     options += [_lease(update) for update in updates if update.expected is not ANY]
     result = git.run(
-        "push", *options, "--end-of-options", remote_argument(remote, address), *(_refspec(one) for one in updates),
+        "push", *options, "--end-of-options", remote_argument(remote, address), *refspecs,
         env=_protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what,
     )  # fmt: skip
     found = _results(result, updates)

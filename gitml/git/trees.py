@@ -130,7 +130,7 @@ def _bare_commit(command: GitCommand, reader: ObjectReader, what: str, parents: 
     people = {
         f"GIT_{role}_{part}": value
         for role in ("AUTHOR", "COMMITTER")
-        for part, value in (("NAME", "gitml"), ("EMAIL", "gitml@localhost"), ("DATE", "0 +0000"))
+        for part, value in (("NAME", "gitml"), ("EMAIL", "gitml@localhost"), ("DATE", "@0 +0000"))
     }
     parents_text = [text for parent in parents for text in ("-p", parent)]
     return command.run(

@@ -45,6 +45,8 @@ def check_url(text: str) -> str:
     scheme = _SCHEME.match(text)
     if scheme is not None:
         return _check_scheme(text, scheme.group(1).lower())
+    if "://" in text:
+        raise _refused(text, "'://' stands in the middle")
     copied = _COPIED.match(text)
     if copied is not None and not _exists(text):
         _check_place(text, copied["user"], copied["host"], copied["path"])

@@ -1,0 +1,238 @@
+"""`kill -9` anywhere in a commit: nothing is half there, no lock stays, and the same call succeeds afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.gitrepos import clean, fsck, git, leftovers, make
+
+import gitml.git
+from gitml.errors import Busy
+from gitml.git import Repository, journal
+
+SOURCE = str(Path(gitml.git.__file__).parents[2])
+SCRIPT = """
+import sys
+from pathlib import Path
+from gitml.git import Repository
+repository = Repository.discover(Path(sys.argv[1]))
+tip = repository.resolve("refs/heads/main")
+stamp = sys.argv[2].encode()
+changes = {"models/d/2/asset.yaml": b"created: " + stamp, "models/d/2/README.md": b"r", "models/d/1/x": None,
+           "about.yaml": b"new " + stamp}
+made = repository.commit_changes("main", changes, "register", expected_tip=tip)
+assert isinstance(made, str), made
+"""
+STRACE = shutil.which("strace")
+SYSCALLS = (
+    "openat",
+    "rename,renameat,renameat2",
+    "unlink,unlinkat",
+    "link,linkat",
+    "write",
+    "fsync,fdatasync",
+    "close",
+)
+
+
+def start(folder: Path) -> Repository:
+    repository = make(folder, {"README.md": b"hello\n", "models/d/1/x": b"1\n", "about.yaml": b"old\n"})
+    (folder / "mine.txt").write_bytes(b"mine")
+    git(folder, "add", "mine.txt")
+    return repository
+
+
+def run(folder: Path, stamp: str, *before: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*before, sys.executable, "-c", SCRIPT, str(folder), stamp],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+
+
+def check_after_rerun(folder: Path, case: str) -> None:
+    again = run(folder, "second")
+    assert again.returncode == 0, f"{case}: {again.stderr.decode()}"
+    repository = Repository.discover(folder)
+    tip = repository.resolve("refs/heads/main") or ""
+    repository.recover_locks()
+    fsck(folder)
+    assert git(folder, "status", "--porcelain", "--untracked-files=all") == "A  mine.txt", case
+    assert repository.blob(tip, "models/d/2/asset.yaml") == b"created: second", case
+    assert leftovers(repository) == [], case
+    repository.close()
+
+
+def points(folder: Path, calls: str) -> int:
+    """Count how often one undisturbed run makes the calls, in the process that makes them most often."""
+    log = folder.parent / "strace.log"
+    assert STRACE is not None
+    assert run(folder, "count", STRACE, "-f", "-qq", "-o", str(log), "-e", f"trace={calls}").returncode == 0
+    pids = re.findall(r"^(\d+) ", log.read_text(), re.MULTILINE)
+    return max(pids.count(pid) for pid in set(pids))
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+@pytest.mark.parametrize("calls", SYSCALLS)
+def test_kill_at_sampled_system_calls(tmp_path: Path, calls: str) -> None:
+    template = tmp_path / "template"
+    start(template)
+    count = points(shutil.copytree(template, tmp_path / "counted", symlinks=True), calls)
+    samples = 6 if calls != "openat" else 8
+    chosen = sorted({max(1, count - step * max(1, min(count, 60) // samples)) for step in range(samples)})
+    killed = 0
+    for when in chosen:
+        folder = shutil.copytree(template, tmp_path / f"at-{when}", symlinks=True)
+        inject = f"inject={calls}:signal=SIGKILL:when={when}"
+        assert STRACE is not None
+        result = run(
+            folder, "first", STRACE, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject
+        )
+        killed += result.returncode != 0
+        check_after_rerun(folder, f"{calls} {when}")
+    assert killed, "no run was interrupted"
+
+
+STEPS = (
+    "gitml.git.checkout._lock_index", "gitml.git.journal.Held.record", "gitml.git.checkout._prepare_index",
+    "gitml.git.checkout._write_files", "gitml.git.refs.swap", "gitml.git.checkout._finish",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_kill_between_the_steps(tmp_path: Path, step: str, moment: str) -> None:
+    folder = tmp_path / "work"
+    start(folder)
+    owner, _, name = step.rpartition(".")
+    module = owner.removesuffix(".Held")
+    trap = f"""
+import importlib, os, signal
+module = importlib.import_module({module!r})
+owner = module.Held if {owner.endswith("Held")} else module
+original = getattr(owner, {name!r})
+def deadly(*a, **k):
+    if {moment!r} == "before": os.kill(os.getpid(), signal.SIGKILL)
+    original(*a, **k)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, {name!r}, deadly)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", trap + SCRIPT, str(folder), "first"],
+        capture_output=True, env={**os.environ, "PYTHONPATH": SOURCE}, check=False,
+    )  # fmt: skip
+    assert result.returncode == -signal.SIGKILL, result.stderr.decode()
+    check_after_rerun(folder, f"{moment} {step}")
+
+
+def test_recovery_names_the_locks_it_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    repository = start(folder)
+    trap = """
+import os, signal
+from gitml.git import refs
+refs.swap = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run(
+        [sys.executable, "-c", trap + SCRIPT, str(folder), "first"],
+        capture_output=True, env={**os.environ, "PYTHONPATH": SOURCE}, check=False,
+    )  # fmt: skip
+    assert (folder / "models/d/2/asset.yaml").exists()
+    assert not (folder / "models/d/1/x").exists()
+    assert repository.recover_locks() == [str(repository.git_dir / "index.lock")]
+    assert git(folder, "status", "--porcelain", "--untracked-files=all") == "A  mine.txt"
+    assert repository.recover_locks() == []
+
+
+def _dead_record(repository: Repository, **facts: object) -> None:
+    """Leave a record as a killed process leaves it."""
+    with journal.operation(
+        repository.common_dir, {"kind": "ref", "ref": "refs/heads/main", "new": None, **facts}
+    ) as held:
+        data = json.loads(held.file.read_bytes())
+    data["owner"]["pid"], data["owner"]["start"] = 4194303, "1"
+    (repository.common_dir / "gitml/operations" / f"{held.id}.json").write_text(json.dumps(data))
+
+
+def test_ref_lock_of_a_dead_operation_goes_and_others_stay(tmp_path: Path) -> None:
+    repository = make(tmp_path / "work")
+    tip = repository.head().commit or ""
+    made = repository.write_commit(repository.write_tree(tip, {"x": b"x"}), [tip], "x")
+    lock = repository.common_dir / "refs/heads/main.lock"
+    _dead_record(repository, new=made)
+    lock.write_text(made + "\n")
+    (repository.common_dir / "HEAD.lock").write_bytes(b"")
+    os.utime(repository.common_dir / "HEAD.lock")
+    removed = repository.recover_locks()
+    assert str(lock) in removed
+    assert not lock.exists()
+    assert not (repository.common_dir / "HEAD.lock").exists()
+    _dead_record(repository, new=made)
+    lock.write_text("1" * 40 + "\n")
+    (repository.common_dir / "HEAD.lock").write_bytes(b"")
+    assert repository.recover_locks() == []
+    assert lock.exists(), "it names a commit that is not the operation's"
+    with pytest.raises(Busy):
+        repository.update_ref("refs/heads/main", made, tip)
+
+
+def test_living_owner_is_left_alone(tmp_path: Path) -> None:
+    repository = make(tmp_path / "work")
+    lock = repository.common_dir / "refs/heads/main.lock"
+    made = repository.head().commit or ""
+    with journal.operation(repository.common_dir, {"kind": "ref", "ref": "refs/heads/main", "new": made}):
+        lock.write_text(made + "\n")
+        assert repository.recover_locks() == []
+        assert lock.exists()
+
+
+def test_records_of_another_machine_or_unreadable_ones(tmp_path: Path) -> None:
+    repository = make(tmp_path / "work")
+    _dead_record(repository)
+    folder = repository.common_dir / "gitml/operations"
+    [file] = folder.iterdir()
+    data = json.loads(file.read_bytes())
+    data["owner"] |= {"boot": "other", "host": "other"}
+    file.write_text(json.dumps(data))
+    assert repository.recover_locks() == []
+    assert file.exists(), "whether that process lives cannot be known here"
+    file.write_text("{ rubbish")
+    assert repository.recover_locks() == []
+    assert not file.exists()
+
+
+def test_failed_write_takes_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "work"
+    repository = start(folder)
+    before = git(folder, "status", "--porcelain", "--untracked-files=all")
+    tip = repository.head().commit or ""
+    from gitml.git import placing
+
+    original, count = placing._write, [0]
+
+    def full(*arguments: object, **named: object) -> None:
+        count[0] += 1
+        if count[0] == 2:
+            raise OSError(28, "No space left on device")
+        original(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(placing, "_write", full)
+    with pytest.raises(Exception) as caught:
+        repository.commit_changes(
+            "main", {"a/b": b"1", "about.yaml": b"2", "models": None}, "x", expected_tip=tip
+        )
+    assert getattr(caught.value, "exit_code", None) == 11
+    monkeypatch.undo()
+    assert git(folder, "status", "--porcelain", "--untracked-files=all") == before
+    assert repository.head().commit == tip
+    assert leftovers(repository) == []
+    assert not clean(folder)
