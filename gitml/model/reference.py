@@ -19,6 +19,10 @@ from gitml.model.shown import spelled
 
 _FORM = re.compile(r"(?P<asset>[^@:]*)(?:@(?P<selector>sha256:[^:]*|[^:]*))?(?::(?P<path>.*))?", re.DOTALL)
 _DIGEST_PREFIX = "sha256:"
+# Before a colon these are meant as a digest, and never as a version with a path.
+_ALGORITHMS = frozenset(
+    ["sha256", "md5", "sha1", "sha224", "sha384", "sha512", "sha3", "blake2b", "blake2s", "blake3"]
+)
 _REPO_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]")
 _HINT = "write [TYPE/]NAME[@VERSION][:PATH], as models/digits@3"
 _MAX_TEXT = 4096
@@ -57,7 +61,8 @@ class AssetRef:
         if match is None:
             raise _malformed(text, "it has another form")
         asset, selector, path = match["asset"], match["selector"], match["path"]
-        parts = asset.removesuffix("/").split("/")
+        # A folder completed by a shell ends in a slash.
+        parts = (asset.removesuffix("/") if asset.count("/") > 1 else asset).split("/")
         if len(parts) == 3 and selector is None:
             selector = parts.pop()
         if len(parts) > 2:
@@ -72,7 +77,7 @@ class AssetRef:
             repo=repo,
             type=parse_type(parts[0], known) if len(parts) == 2 else None,
             name=check_name(parts[-1]),
-            selector=_checked_selector(text, selector),
+            selector=_checked_selector(text, selector, path),
             path=path,
         )
 
@@ -104,9 +109,11 @@ def _split_repo(text: str) -> tuple[str | None, str]:
     return repo, rest
 
 
-def _checked_selector(text: str, selector: str | None) -> str | None:
+def _checked_selector(text: str, selector: str | None, path: str | None) -> str | None:
     if selector is None:
         return None
+    if path is not None and selector.casefold() in _ALGORITHMS:
+        raise _malformed(text, "a digest is written sha256: and 64 lower-case hexadecimal digits")
     if not selector:
         raise _malformed(text, "nothing follows the @")
     if selector.startswith(_DIGEST_PREFIX):

@@ -175,6 +175,8 @@ def _errors(validator: Any, value: Any) -> list[ValidationError]:
 
 def _described(document: Document, error: ValidationError, below: tuple[str | int, ...]) -> list[Fault]:
     path = (*below, *error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        path = (*path, str(error.instance))
     line = document.line_of(path)
     if error.validator == "required":
         wanted: Any = error.validator_value
