@@ -6,6 +6,7 @@ the embedded store, then the configured one. How bytes are laid out is the store
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
@@ -83,7 +84,8 @@ class StoreSet:
             UsageError: No such store is configured.
             InvalidInput: Its URL is malformed or of a kind that is not allowed.
         """
-        return str(parse_store_url(self._said(name), self._base))
+        parsed = parse_store_url(self._said(name), self._base)
+        return os.path.normpath(parsed.path) if parsed.is_folder else str(parsed)
 
     def _said(self, name: str) -> str:
         """A store's location as the user's override, or else the repository, says it."""

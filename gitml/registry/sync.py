@@ -150,7 +150,9 @@ def _outgoing(ws: Workspace, remote: str) -> list[PushedBranch]:
         old = tips.get(prefix + name)
         behind = old is not None and ws.repo.is_ancestor(commit, old)
         if versions or name == current:
-            found.append(PushedBranch(name=name, old=old, new=old if behind and old else commit, versions=versions))
+            found.append(
+                PushedBranch(name=name, old=old, new=old if behind and old else commit, versions=versions)
+            )
     return found
 
 
