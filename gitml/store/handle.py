@@ -16,6 +16,7 @@ from gitml.store.naming import damaged, naming
 from gitml.store.pack import PackRef
 from gitml.store.packs import PackBody, PackReader
 
+_STEP_BYTES: Final = 4 << 20
 _HELD_BYTES: Final = 32 << 20
 
 Run = tuple[PackRef, int, int]
@@ -83,9 +84,11 @@ class FileHandle(io.RawIOBase):
         return filled
 
     def readall(self) -> bytes:
-        rest = bytearray(max(0, self._entry.size_bytes - self._position))
-        self.readinto(rest)
-        return bytes(rest)
+        # In steps: the size is believed only as far as there are chunks.
+        parts = []
+        while part := self.read(min(_STEP_BYTES, max(0, self._entry.size_bytes - self._position))):
+            parts.append(part)
+        return b"".join(parts)
 
     def _take_digest(self, piece: Buffer) -> None:
         self._digest.update(piece)
@@ -144,7 +147,7 @@ class FileHandle(io.RawIOBase):
                 self._starts.append(self._starts[-1] + known.raw_bytes(first, chunks))
             complete = len(self._starts) > len(self._runs)
             size = self._entry.size_bytes
-            if self._starts[-1] > size or (complete and self._starts[-1] != size):
+            if self._starts[-1] > size or complete != (self._starts[-1] == size):
                 raise damaged(
                     f"its chunks have {self._starts[-1]} bytes, {size} were registered",
                     self._label,

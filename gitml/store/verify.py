@@ -12,7 +12,7 @@ from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.manifest import decode_manifest
 from gitml.store.medium import Medium
-from gitml.store.pack import PackRef, split_pack
+from gitml.store.pack import TAIL_BYTES, PackRef, pack_tail, split_pack
 from gitml.store.packs import PackBody, known_footer
 from gitml.store.reader import Located, Promised, TreeReader
 from gitml.store.root import Root, decode_root, encode_root
@@ -109,7 +109,9 @@ def verify_tree(
         missing = _missing_packs(store.medium, packs.values())
         faults.extend(missing)
         if deep:
-            faults.extend(_deep(reader, readable, {fault.object for fault in missing}, progress))
+            bad = {fault.object for fault in missing}
+            faults.extend(_bad_tails(store.medium, packs.values(), bad))
+            faults.extend(_deep(reader, readable, bad, progress))
     finally:
         progress.end()
     return faults
@@ -171,6 +173,19 @@ def _missing_packs(medium: Medium, packs: Iterable[tuple[PackRef, str]]) -> list
                 "the store lost it" if size is None else f"it has {size} bytes instead of {ref.size_bytes}"
             )
             faults.append(Fault(object=layout.pack_name(ref.hex), path=path, problem=problem))
+    return faults
+
+
+def _bad_tails(medium: Medium, packs: Iterable[tuple[PackRef, str]], bad: set[str]) -> list[Fault]:
+    """Packs that ranged reads can use, and whose last bytes a read of the whole would stumble over."""
+    faults = []
+    for ref, path in packs:
+        name = layout.pack_name(ref.hex)
+        if name in bad:
+            continue
+        tail = medium.get(name, ref.size_bytes - TAIL_BYTES, ref.size_bytes)
+        if tail != pack_tail(b"\0" * ref.footer_bytes)[-TAIL_BYTES:]:
+            faults.append(Fault(object=name, path=path, problem="it does not end as a pack does"))
     return faults
 
 

@@ -1,0 +1,460 @@
+"""Placing trees in folders: what is written, kept, removed and refused, and what an attacker cannot do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.crafted import Crafted
+from support.trees import CountingMedium, DictSource, in_folder, stored
+
+from gitml.errors import Busy, Conflict, IntegrityError, NoSpace
+from gitml.store.filecache import FileCache
+from gitml.store.folder import FolderMedium
+from gitml.store.memory import MemoryMedium
+from gitml.store.placing import Placed, place, plan_placement, scan
+from gitml.store.reader import TreeReader
+from gitml.store.store import Store
+
+ONE = {"a": b"1", "d/b": b"22", "d/e/c": b"", "same": b"s" * 9000, "gone/x": b"x"}
+TWO = {"a": b"2", "d/b": b"22", "d/e/f": b"f", "same": b"s" * 9000}
+
+
+class Bench:
+    """A folder that versions are placed in, one command after the other."""
+
+    def __init__(self, base: Path) -> None:
+        self.folder = base / "out"
+        self.cache_file = base / "state" / "cache"
+        self.medium = MemoryMedium()
+        self.store = Store(self.medium)
+
+    def tree(self, tree: dict[str, bytes]) -> TreeReader:
+        return self.store.tree(self.store.write(DictSource(tree)).root, label="models/digits@3")
+
+    def get(self, tree: dict[str, bytes] | TreeReader, **options) -> Placed:
+        reader = tree if isinstance(tree, TreeReader) else self.tree(tree)
+        cache = FileCache.load(self.cache_file)
+        return place(plan_placement(reader, self.folder, cache, **options), reader, cache)
+
+    def state(self):
+        return scan(self.folder, FileCache.load(self.cache_file))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_tree_is_placed_and_again_is_nothing_to_do(bench: Bench) -> None:
+    assert bench.get(ONE) == Placed(written=5, kept=0, removed=0, written_bytes=9004)
+    assert in_folder(bench.folder) == ONE
+    assert bench.get(ONE) == Placed(written=0, kept=5, removed=0, written_bytes=0)
+    assert bench.state().unchanged == 5
+
+
+def test_another_version_writes_only_what_differs_and_removes_what_is_gone(bench: Bench) -> None:
+    bench.get(ONE)
+    before = (bench.folder / "same").stat()
+    assert bench.get(TWO) == Placed(written=2, kept=2, removed=2, written_bytes=2)
+    assert in_folder(bench.folder) == TWO
+    assert (bench.folder / "same").stat() == before
+    assert not (bench.folder / "gone").exists()
+    assert bench.get(ONE).removed == 1
+    assert in_folder(bench.folder) == ONE
+
+
+def test_only_chunks_of_files_that_differ_are_fetched(tmp_path: Path) -> None:
+    generator = random.Random(1)
+    medium = CountingMedium(MemoryMedium())
+    bench = Bench(tmp_path)
+    bench.store = Store(medium)
+    tree = {f"f{n}": generator.randbytes(1 << 20) for n in range(20)}
+    bench.get(tree)
+    bench_two = {**tree, "f3": generator.randbytes(1 << 20)}
+    root = bench.store.write(DictSource(bench_two), earlier=[bench.store.write(DictSource(tree)).root]).root
+    medium.calls.clear()
+    assert bench.get(bench.store.tree(root)).written == 1
+    assert len(medium.calls) <= 4
+
+
+def test_files_of_others_are_in_the_way_and_stay(bench: Bench) -> None:
+    bench.folder.mkdir()
+    (bench.folder / "a").write_bytes(b"mine")
+    (bench.folder / "d").write_bytes(b"mine too")
+    (bench.folder / "same").mkdir()
+    (bench.folder / "same/inner").write_bytes(b"mine as well")
+    (bench.folder / "unrelated").write_bytes(b"u")
+    before = in_folder(bench.folder)
+    with pytest.raises(Conflict) as caught:
+        bench.get(ONE)
+    assert caught.value.exit_code == 5
+    assert {row["path"] for row in caught.value.context["blocked"]} == {"a", "d", "same"}
+    assert in_folder(bench.folder) == before
+
+
+def test_force_replaces_files_but_never_a_folder_with_other_files(bench: Bench) -> None:
+    bench.folder.mkdir()
+    (bench.folder / "a").write_bytes(b"mine")
+    (bench.folder / "d").write_bytes(b"mine too")
+    bench.get(ONE, force=True)
+    assert in_folder(bench.folder) == ONE
+    (bench.folder / "a").unlink()
+    (bench.folder / "a").mkdir()
+    (bench.folder / "a/mine").write_bytes(b"")
+    with pytest.raises(Conflict):
+        bench.get(ONE, force=True)
+    assert (bench.folder / "a/mine").exists()
+
+
+def test_a_changed_file_blocks_another_version_and_stays_when_it_is_gone_there(bench: Bench) -> None:
+    bench.get(ONE)
+    (bench.folder / "gone/x").write_bytes(b"edited")
+    assert bench.get(TWO).removed == 1
+    assert (bench.folder / "gone/x").read_bytes() == b"edited"
+    (bench.folder / "a").write_bytes(b"9")
+    with pytest.raises(Conflict, match="changed since"):
+        bench.get(ONE)
+    assert (bench.folder / "a").read_bytes() == b"9"
+
+
+def test_a_file_that_was_right_already_is_not_gitmls_own(bench: Bench) -> None:
+    bench.folder.mkdir()
+    (bench.folder / "gone").mkdir()
+    (bench.folder / "gone/x").write_bytes(b"x")
+    assert bench.get(ONE).kept == 1
+    assert bench.state().unchanged == 5
+    assert bench.get(TWO).removed == 1
+    assert (bench.folder / "gone/x").read_bytes() == b"x"
+
+
+def test_a_touched_file_is_still_gitmls_own(bench: Bench) -> None:
+    bench.get(ONE)
+    os.utime(bench.folder / "a")
+    os.utime(bench.folder / "gone/x", ns=(1, 1))
+    assert bench.get(TWO).written == 2
+    assert in_folder(bench.folder) == TWO
+
+
+def test_files_and_folders_change_places(bench: Bench) -> None:
+    bench.get({"a/b/c": b"1", "x": b"2", "k/l": b"3"})
+    bench.get({"a": b"4", "x/y/z": b"5", "k/l/m": b"6"})
+    assert in_folder(bench.folder) == {"a": b"4", "x/y/z": b"5", "k/l/m": b"6"}
+    bench.get({"a/b/c": b"1", "x": b"2", "k/l": b"3"})
+    assert in_folder(bench.folder) == {"a/b/c": b"1", "x": b"2", "k/l": b"3"}
+
+
+def test_a_selection_leaves_the_rest_alone(bench: Bench) -> None:
+    bench.get(ONE, select=lambda path: path.startswith("d/"))
+    assert set(in_folder(bench.folder)) == {"d/b", "d/e/c"}
+    bench.get(TWO, select=lambda path: path == "a")
+    assert set(in_folder(bench.folder)) == {"a", "d/b", "d/e/c"}
+
+
+@settings(max_examples=60)
+@given(
+    trees=st.lists(
+        st.dictionaries(
+            st.sampled_from(["a", "a/b", "a/b/c", "d", "d/e", "f"]), st.binary(max_size=2), min_size=1
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_any_sequence_of_versions_leaves_exactly_the_last(trees, tmp_path_factory) -> None:
+    bench = Bench(tmp_path_factory.mktemp("p"))
+    for tree in trees:
+        possible = {p: c for p, c in tree.items() if not any(q != p and q.startswith(p + "/") for q in tree)}
+        bench.get(possible)
+        assert in_folder(bench.folder) == possible
+        assert bench.state().unchanged == len(possible)
+        folders = {parent for p in possible for parent in Path(p).parents if str(parent) != "."}
+        assert {p.relative_to(bench.folder) for p in bench.folder.rglob("*") if p.is_dir()} == folders
+
+
+def sentinel(base: Path) -> Path:
+    outside = base / "outside"
+    outside.mkdir()
+    (outside / "b").write_bytes(b"precious")
+    return outside
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_symbolic_link_in_place_of_a_folder_is_not_followed(
+    bench: Bench, tmp_path: Path, force: bool
+) -> None:
+    outside = sentinel(tmp_path)
+    bench.folder.mkdir()
+    (bench.folder / "d").symlink_to(outside)
+    if force:
+        bench.get(ONE, force=True)
+        assert in_folder(bench.folder) == ONE
+    else:
+        with pytest.raises(Conflict, match="symbolic link"):
+            bench.get(ONE)
+    assert in_folder(outside) == {"b": b"precious"}
+
+
+def test_a_symbolic_link_above_the_destination_is_refused_inside_a_trusted_folder(tmp_path: Path) -> None:
+    outside = sentinel(tmp_path)
+    bench = Bench(tmp_path)
+    top = tmp_path / "repository"
+    top.mkdir()
+    (top / "models").symlink_to(outside)
+    bench.folder = top / "models" / "digits"
+    with pytest.raises(Conflict, match="symbolic link"):
+        bench.get(ONE, trusted=top)
+    assert in_folder(outside) == {"b": b"precious"}
+    (top / "models").unlink()
+    bench.get(ONE, trusted=top)
+    assert in_folder(bench.folder) == ONE
+    assert bench.get(ONE, trusted=top).kept == 5
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+def test_a_link_in_place_of_a_file_never_leads_outside(bench: Bench, tmp_path: Path, link) -> None:
+    outside = sentinel(tmp_path)
+    bench.folder.mkdir()
+    link(bench.folder / "a", outside / "b")
+    with pytest.raises(Conflict):
+        bench.get(ONE)
+    bench.get(ONE, force=True)
+    assert in_folder(bench.folder) == ONE
+    assert in_folder(outside) == {"b": b"precious"}
+
+
+def test_a_hard_link_to_a_placed_file_keeps_the_old_bytes(bench: Bench, tmp_path: Path) -> None:
+    bench.get(ONE)
+    os.link(bench.folder / "a", tmp_path / "copy")
+    bench.get(TWO)
+    assert (tmp_path / "copy").read_bytes() == b"1"
+    assert in_folder(bench.folder) == TWO
+
+
+def test_an_edit_through_a_hard_link_is_noticed(bench: Bench, tmp_path: Path) -> None:
+    bench.get(ONE)
+    os.link(bench.folder / "a", tmp_path / "copy")
+    (tmp_path / "copy").write_bytes(b"9")
+    assert bench.state().modified == ("a",)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket"])
+def test_a_pipe_or_socket_in_the_way_does_not_hang(bench: Bench, kind: str) -> None:
+    import socket
+
+    bench.folder.mkdir()
+    if kind == "fifo":
+        os.mkfifo(bench.folder / "a")
+    else:
+        here = Path.cwd()
+        os.chdir(bench.folder)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("a")
+        os.chdir(here)
+    with pytest.raises(Conflict, match="pipe or socket"):
+        bench.get(ONE)
+    bench.get(ONE, force=True)
+    assert in_folder(bench.folder) == ONE
+
+
+def test_a_link_planted_between_plan_and_execution_is_not_followed(bench: Bench, tmp_path: Path) -> None:
+    outside = sentinel(tmp_path)
+    reader, cache = bench.tree(ONE), FileCache(bench.cache_file)
+    plan = plan_placement(reader, bench.folder, cache)
+    bench.folder.mkdir()
+    (bench.folder / "d").symlink_to(outside)
+    with pytest.raises(Conflict):
+        place(plan, reader, cache)
+    assert in_folder(outside) == {"b": b"precious"}
+
+
+def test_a_file_that_came_between_plan_and_execution_is_not_lost(bench: Bench) -> None:
+    bench.get(ONE)
+    for path in ("a", "d/e/f", "gone/x"):
+        reader, cache = bench.tree(TWO), FileCache.load(bench.cache_file)
+        plan = plan_placement(reader, bench.folder, cache)
+        (bench.folder / path).write_bytes(b"mine")
+        with pytest.raises(Conflict, match="meanwhile"):
+            place(plan, reader, cache)
+        assert (bench.folder / path).read_bytes() == b"mine"
+        (bench.folder / path).unlink()
+        bench.get(ONE)
+
+
+def test_hostile_trees_write_nothing_outside(bench: Bench, tmp_path: Path) -> None:
+    import hashlib
+
+    outside = sentinel(tmp_path)
+    for path in ("../outside/b", f"{outside}/b", "a/../../outside/b"):
+        crafted = Crafted()
+        pack = crafted.pack([b"evil"])
+        root = crafted.tree([[(path, 4, hashlib.sha256(b"evil").digest(), [(0, 0, 1)])]], [pack])
+        with pytest.raises(IntegrityError):
+            bench.get(TreeReader(crafted.medium, root), force=True)
+    assert in_folder(outside) == {"b": b"precious"}
+    assert not bench.folder.exists()
+
+
+def test_a_tree_in_which_a_file_is_also_a_folder_is_refused(bench: Bench) -> None:
+    with pytest.raises(Conflict):
+        bench.get({"a": b"1", "a/b": b"2"})
+
+
+def test_a_damaged_store_leaves_only_right_files_in_place(bench: Bench) -> None:
+    generator = random.Random(1)
+    tree = {"big": generator.randbytes(5 << 20), **{f"f{n}": generator.randbytes(3000) for n in range(30)}}
+    reader = bench.tree(tree)
+    (pack,) = (name for name, _ in bench.medium.list("packs/"))
+    body = bytearray(bench.medium.get(pack))
+    body[3 << 20] ^= 1
+    good = bench.medium.get(pack)
+    bench.medium.put(pack, [body])
+    with pytest.raises(IntegrityError, match="big"):
+        bench.get(reader)
+    found = in_folder(bench.folder)
+    assert "big" not in found and all(tree[path] == found[path] for path in found)
+    bench.medium.put(pack, [good])
+    done = bench.get(reader)
+    assert (done.kept, in_folder(bench.folder)) == (len(found), tree)
+
+
+def test_files_have_the_mode_of_the_umask(bench: Bench) -> None:
+    before = os.umask(0o027)
+    try:
+        bench.get(ONE)
+    finally:
+        os.umask(before)
+    assert (bench.folder / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_full_disk_is_no_space_and_can_be_continued(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = random.Random(4)
+    tree = {
+        "big": generator.randbytes(3 << 20),
+        **{f"d{n % 4}/f{n}": generator.randbytes(2000) for n in range(60)},
+    }
+    real, left = os.write, [25]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if len(data) == 2000:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data)
+
+    reader = bench.tree(tree)
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(NoSpace) as caught:
+        bench.get(reader)
+    monkeypatch.undo()
+    assert caught.value.exit_code == 11
+    found = in_folder(bench.folder)
+    assert all(tree[path] == body for path, body in found.items())
+    assert bench.get(reader).kept == len(found)
+    assert in_folder(bench.folder) == tree
+
+
+def test_a_file_size_limit_is_no_space(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    reader = bench.tree({"big": random.Random(1).randbytes(4 << 20)})
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(NoSpace):
+            bench.get(reader)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert in_folder(bench.folder) == {}
+    bench.get(reader)
+
+
+def test_two_placements_in_one_folder_do_not_meet(bench: Bench) -> None:
+    import fcntl
+
+    bench.folder.mkdir()
+    descriptor = os.open(bench.folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(Busy):
+        bench.get(ONE)
+    os.close(descriptor)
+    bench.get(ONE)
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path[:0] = {paths!r}
+    calls = int(sys.argv[1])
+    def counted(real):
+        def call(*arguments, **options):
+            global calls
+            calls -= 1
+            if calls == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **options)
+        return call
+    for name in ("open", "write", "pwritev", "rename", "unlink", "mkdir", "rmdir", "fstat"):
+        setattr(os, name, counted(getattr(os, name)))
+    from pathlib import Path
+    from gitml.store.root import decode_root
+    from gitml.store.folder import FolderMedium
+    from gitml.store.store import Store
+    from gitml.store.filecache import FileCache
+    from gitml.store.placing import place, plan_placement
+    base = Path(sys.argv[2])
+    reader = Store(FolderMedium(base / "store")).tree(decode_root((base / sys.argv[3]).read_bytes(), "root"))
+    calls = int(sys.argv[1])
+    cache = FileCache.load(base / "cache")
+    place(plan_placement(reader, base / "out", cache), reader, cache, jobs=1)
+"""
+
+
+def killed_at(points: list[int], base: Path) -> int:
+    from gitml.store.root import encode_root
+
+    generator = random.Random(6)
+    one = {
+        "big": generator.randbytes(3 << 20),
+        **{f"d{n % 3}/{n}": generator.randbytes(90) for n in range(9)},
+    }
+    two = {**one, "big": one["big"][:-1], "d0/0": b"changed", "e/new": b"n", "d1": b"a file now"}
+    for n in range(9):
+        if n % 3 == 1:
+            del two[f"d1/{n}"]
+    base.mkdir()
+    store, first = stored(one, FolderMedium(base / "store"))
+    second = store.write(DictSource(two)).root
+    (base / "one").write_bytes(encode_root(first))
+    (base / "two").write_bytes(encode_root(second))
+    program = textwrap.dedent(KILLED.format(paths=[str(Path(__file__).parents[2])]))
+    kills = 0
+    for point in points:
+        for which, root, tree in (("one", first, one), ("two", second, two)):
+            run = subprocess.run([sys.executable, "-c", program, str(point), str(base), which], check=False)
+            kills += run.returncode == -signal.SIGKILL
+            if point % 2:  # the other version than the one that was killed
+                root, tree = (second, two) if which == "one" else (first, one)
+            cache, reader = FileCache.load(base / "cache"), store.tree(root)
+            place(plan_placement(reader, base / "out", cache), reader, cache)
+            assert in_folder(base / "out") == tree
+            assert scan(base / "out", FileCache.load(base / "cache")).unchanged == len(tree)
+    return kills
+
+
+def test_a_killed_placement_can_be_run_again_whatever_the_moment(tmp_path: Path) -> None:
+    assert killed_at([4, 9, 13, 17, 22, 26, 31, 38], tmp_path / "b") > 6
+
+
+@pytest.mark.nightly
+def test_every_killed_placement_can_be_run_again(tmp_path: Path) -> None:
+    assert killed_at(list(range(1, 150)), tmp_path / "b") > 100
