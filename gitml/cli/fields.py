@@ -1,4 +1,7 @@
-"""`KEY=VALUE` flags and files of metrics, parameters and specs, as mappings of JSON values."""
+"""`KEY=VALUE` flags and files of metrics, parameters and specs, as mappings of JSON values.
+
+The reader of YAML is imported where a file or number is read: no help page needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from gitml.errors import AccessDenied, InvalidInput, NotFound, UsageError
-from gitml.model import strict_yaml
 
 # The text of a JSON number, true, false or null; every other value is text, as in the pointer itself.
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
@@ -67,6 +69,8 @@ def mapping(file: Path) -> dict[str, Any]:
         raise AccessDenied(
             f"cannot read {file}: {error.strerror}", code="unreadable-file", hint="name a readable file"
         ) from error
+    from gitml.model import strict_yaml
+
     read = strict_yaml.load_json if file.suffix.lower() == ".json" else strict_yaml.load
     value = read(data, file=str(file)).value
     if not isinstance(value, dict):
@@ -81,6 +85,8 @@ def mapping(file: Path) -> dict[str, Any]:
 def _value(text: str, where: str) -> Any:
     if not _SCALAR.fullmatch(text):
         return text
+    from gitml.model import strict_yaml
+
     return strict_yaml.load_json(text.encode(), file=where).value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from gitml.cli import render_registry as render
@@ -32,5 +34,9 @@ def lineage(session: Session, ref: str, *, direction: str, rev: str | None, form
     """Show what a version was made from, or what uses it."""
     session.json = session.json or format_ == "json"
     result = session.registry().lineage(ref, rev=rev, direction=direction)
-    text = render.lineage_mermaid if format_ == "mermaid" else render.lineage_tree
+    text = (
+        partial(render.lineage_mermaid, down=direction == "down")
+        if format_ == "mermaid"
+        else render.lineage_tree
+    )
     session.finish(result, text, refs=dict.fromkeys(render.lineage_refs(result)))

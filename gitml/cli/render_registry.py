@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gitml.registry.register import Registered, RegisterPlan
 
 _MAX_FILES = 40
-_MAX_COMMAND = 60
+_MAX_VALUE = 48
 
 
 def initialised(result: Initialised, out: Printer) -> None:
@@ -236,7 +236,17 @@ def difference(result: Difference, out: Printer) -> None:
 
 
 def _side(value: object) -> str:
-    return "-" if value is None else number(value)
+    if value is None:
+        return "-"
+    text = ", ".join(_used(item) for item in value) if isinstance(value, list | tuple) else number(value)
+    return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…"
+
+
+def _used(item: object) -> str:
+    """An input as people write it; anything else as it stands."""
+    if not isinstance(item, Mapping) or "ref" not in item:
+        return number(item)
+    return f"{item['ref']} as {item['role']}" if item.get("role") else str(item["ref"])
 
 
 def _delta(change: Any) -> str:
@@ -292,21 +302,20 @@ def lineage_refs(result: Lineage) -> Iterator[str]:
         yield from lineage_refs(child)
 
 
-def lineage_mermaid(result: Lineage, out: Printer) -> None:
-    """`lineage --format mermaid`: edges lead from what was used to what was made."""
+def lineage_mermaid(result: Lineage, out: Printer, *, down: bool) -> None:
+    """`lineage --format mermaid`: arrows lead from what was used to what was made from it."""
+    names = {ref: f"v{position}" for position, ref in enumerate(dict.fromkeys(lineage_refs(result)))}
     out.line("flowchart LR")
-    names: dict[str, str] = {}
-    for ref in lineage_refs(result):
-        if ref not in names:
-            names[ref] = f"v{len(names)}"
-            out.line(f'  {names[ref]}["{ref}"]')
-    edges = dict.fromkeys(_edges(result, names))
-    for edge in edges:
-        out.line(f"  {edge}")
+    for ref, name in names.items():
+        out.line(f'  {name}["{ref}"]')
+    for upper, lower, role in dict.fromkeys(_edges(result)):
+        used, made = (upper, lower) if down else (lower, upper)
+        label = f"|{role}|" if role else ""
+        out.line(f"  {names[used]} -->{label} {names[made]}")
 
 
-def _edges(one: Lineage, names: Mapping[str, str]) -> Iterator[str]:
+def _edges(one: Lineage) -> Iterator[tuple[str, str, str | None]]:
+    """Pairs of neighbours with the input's role, each pair from the asked version outwards."""
     for child in one.related:
-        label = f"|{child.role}|" if child.role else ""
-        yield f"{names[str(child.ref)]} ---{label} {names[str(one.ref)]}"
-        yield from _edges(child, names)
+        yield str(one.ref), str(child.ref), child.role
+        yield from _edges(child)
