@@ -91,6 +91,10 @@ def parse_store_url(text: str, base: PurePath | None = None) -> StoreUrl:
         raise _refused(text, *problem)
     match = _SCHEME.match(text)
     if match is None:
+        if ":" in text.partition("/")[0]:
+            raise _refused(
+                text, "`HOST:PATH` is no kind of store", "mount it and name the folder, or write ./ before it"
+            )
         return StoreUrl(scheme="file", path=base / text if base is not None else PurePath(text))
     scheme, rest = match["scheme"], text[match.end() :]
     if scheme == "file" and match["slashes"]:

@@ -198,7 +198,8 @@ def test_highest_leaves_out_what_is_deprecated() -> None:
     ("a", "b", "same"),
     [
         ("3", "03", True), ("3", "3", True), ("0", "000", True), ("3", "30", False), ("RC1", "rc1", True), ("1.0", "1.00", False),
-        ("1.1", "1.10", False), ("1.0.0-A", "1.0.0-a", True), ("a01", "a1", False), ("1.0.0+a", "1.0.0+b", False), ("v3", "3", False),
+        ("1.1", "1.10", False), ("1.0.0-A", "1.0.0-a", True), ("a01", "a1", False), ("1.0.0+a", "1.0.0+b", False),
+        ("v3", "3", False),
     ],
 )  # fmt: skip
 def test_versions_that_would_be_confused(a: str, b: str, same: bool) -> None:
@@ -226,7 +227,8 @@ def test_no_next_integer_after_another_kind(newest: str) -> None:
     [
         ("1.2.3", "patch", "1.2.4"), ("1.2.3", "minor", "1.3.0"), ("1.2.3", "major", "2.0.0"), ("v1.2.3", "minor", "v1.3.0"),
         ("1.2.0-rc.1", "patch", "1.2.0"), ("1.2.0-rc.1", "minor", "1.2.0"), ("1.2.0-rc.1", "major", "2.0.0"),
-        ("2.0.0-rc.1", "major", "2.0.0"), ("1.2.3-rc.1", "minor", "1.3.0"), ("1.2.3+b5", "patch", "1.2.4"), ("0.0.9", "patch", "0.0.10"),
+        ("2.0.0-rc.1", "major", "2.0.0"), ("1.2.3-rc.1", "minor", "1.3.0"), ("1.2.3+b5", "patch", "1.2.4"),
+        ("0.0.9", "patch", "0.0.10"),
     ],
 )  # fmt: skip
 def test_bump(newest: str, part: str, expected: str) -> None:

@@ -109,7 +109,8 @@ def test_the_hint_renames_byte_for_byte() -> None:
 
 
 COLLISIONS = [
-    ("A", "a"), ("README", "readme"), ("ß", "ss"), ("ẞ", "ß"), ("é", "e\u0301"), ("É", "e\u0301"), ("\u212a", "k"), ("\u212b", "å"),
+    ("A", "a"), ("README", "readme"), ("ß", "ss"), ("ẞ", "ß"), ("é", "e\u0301"), ("É", "e\u0301"), ("\u212a", "k"),
+    ("\u212b", "å"),
     ("ﬁ", "fi"), ("ſ", "s"), ("Σ", "ς"), ("İ", "i̇"), ("ǅ", "ǆ"), ("A.csv", "a.CSV"), ("\u0390", "\u1fd3"),
 ]  # fmt: skip
 
@@ -170,7 +171,10 @@ def test_other_names_at_the_top(name: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["con", "CON", "a/PRN", "aux.txt", "nul.tar.gz", "com1", "COM¹.log", "lpt9", "conin$", "a.", "a/b ", "a:b", "a<b", "a>b", 'a"b', "a|b", "a?b", "a*b", "x./y", "con .txt"],
+    [
+        "con", "CON", "a/PRN", "aux.txt", "nul.tar.gz", "com1", "COM¹.log", "lpt9", "conin$", "a.", "a/b ", "a:b",
+        "a<b", "a>b", 'a"b', "a|b", "a?b", "a*b", "x./y", "con .txt",
+    ],
 )  # fmt: skip
 def test_what_windows_cannot_hold(path: str) -> None:
     check_path(path)

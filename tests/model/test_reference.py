@@ -74,7 +74,8 @@ def test_malformed_references(text: str) -> None:
     "text",
     [
         "models/Digits", "models/..", "../digits", "models/digits@../x", "models/digits/..", "digits@-x", "digits@sha256:abc",
-        f"digits@{DIGEST.upper()}", f"digits@{DIGEST}0", "digits@md5:abc", "digits:../x", "digits:/etc/passwd", "digits:a//../b", "digits:a\\b",
+        f"digits@{DIGEST.upper()}", f"digits@{DIGEST}0", "digits@md5:abc", "digits:../x", "digits:/etc/passwd",
+        "digits:a//../b", "digits:a\\b",
         "digits:a\0b", "digits@x.yaml", "digits@con", "con@3", "digits%2f@3", "mоdels/digits", "digits@3\n", "digits\u200b",
         "models/digits@$HOME", "models/digits@{{x}}", "digits:.", "digits:a/./b", "digits:\x1b[31m",
     ],
