@@ -68,7 +68,7 @@ def forge_kind(settings: Mapping[str, Any], remote_url: str | None) -> str:
         if found is None:
             return LOCAL
         raise _no_adapter(found, "the remote is there")
-    if kind in _WITHOUT_ADAPTER:
+    if isinstance(kind, str) and kind in _WITHOUT_ADAPTER:
         raise _no_adapter(kind, "gitml.yaml asks for it")
     raise UsageError(
         f"gitml.yaml: forge.kind is {kind!r}; known are {AUTO}, {LOCAL}, {', '.join(sorted(_WITHOUT_ADAPTER))}",

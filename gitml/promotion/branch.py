@@ -18,7 +18,7 @@ from gitml.promotion.prepare import (
     local_tip,
     prepare,
 )
-from gitml.promotion.target import Blobs, Target, listing, tree_view, view_of
+from gitml.promotion.target import Blobs, Target, listing, merge_code, tree_view, view_of
 from gitml.registry.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ def plan_by_branch(
             code="unrelated",
             hint=f"gitml promote REF... -s {name} -t {target.stage}",
         )
-    merged = ws.repo.merge_trees(target.tip, tip)
+    merged = merge_code(ws, target, target.tip, tip)
     if isinstance(merged, MergeConflict):
         raise merge_conflict(merged, name, target.stage)
     wanted = _wanted(ws, shared, target, name, tip)

@@ -11,7 +11,7 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
 from gitml.promotion.chain import ran
 from gitml.promotion.policy import Found
-from gitml.promotion.target import Target, folder_files, listing, registry_path
+from gitml.promotion.target import Target, folder_files, is_own_file, listing, merge_code
 from gitml.promotion.view import File, changed_paths
 from gitml.registry.workspace import Workspace
 
@@ -110,20 +110,15 @@ class RepositoryEvidence:
             return ["a merge of more than two commits"]
         plain: str = parents[0]
         if len(parents) == 2:
-            merged = self._ws.repo.merge_trees(parents[0], parents[1])
+            merged = merge_code(self._ws, self._target, parents[0], parents[1])
             if isinstance(merged, MergeConflict):
                 return [f"the resolution of {path}" for path in merged.paths]
             plain = merged.oid
-        own = f"/{self._target.stage}.yaml"
-        types = self._target.config.known_types
         changed = changed_paths(listing(self._ws, plain), listing(self._ws, self._head))
         return [
             f"the change of {path}"
             for path in sorted(changed)
-            if not (
-                path.endswith(own)
-                and path.startswith(tuple(registry_path(self._ws, name) + "/" for name in types))
-            )
+            if not is_own_file(self._ws, self._target, path)
         ]
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:

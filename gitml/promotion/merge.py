@@ -63,6 +63,8 @@ def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: boo
         if done is not None:
             return done
         judged = _judge(ws, forge, request)
+        if judged.target.born and not judged.case.changed:
+            return _close(forge, request, dry_run=dry_run)
         refuse(judged.problems, f"cannot merge request {number}")
         _must_not_be_checked_out(ws, forge, request.target)
         lines = tuple(describe_move(move, request.target) for move in judged.case.moves)
@@ -115,15 +117,21 @@ def _record(ws: Workspace, forge: LocalForge, request: Request, tip: str, *, dry
     merge = _merge_of(ws, tip, request.head)
     target = find_target(ws, forge.shared, request.target)
     earned = merge is not None and _is_approved(ws, request, target, merge.parents[0])
-    said = f"request {request.number} is on {request.target} already"
+    if merge is None or not earned:
+        return _close(forge, request, dry_run=dry_run)
     if not dry_run:
-        if merge is not None and earned:
-            forge.record_merged(request, onto=merge.parents[0])
-        else:
-            forge.close(request.number, f"{request.target} has it already")
+        forge.record_merged(request, onto=merge.parents[0])
         request = forge.get(request.number)
-    commit = merge.oid if merge else None
-    return Merged(request=request, commit=commit, target=request.target, already=True, summary=(said,))
+    said = f"request {request.number} is on {request.target} already"
+    return Merged(request=request, commit=merge.oid, target=request.target, already=True, summary=(said,))
+
+
+def _close(forge: LocalForge, request: Request, *, dry_run: bool) -> Merged:
+    """Close a request whose every change the stage has already, by whatever way it came there."""
+    said = f"{request.target} has all of request {request.number} already"
+    if not dry_run:
+        request = forge.close(request.number, said)
+    return Merged(request=request, commit=None, target=request.target, already=True, summary=(said,))
 
 
 def _is_approved(ws: Workspace, request: Request, target: Target, onto: str) -> bool:

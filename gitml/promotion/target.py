@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gitml.errors import GitMLError, NotFound
 from gitml.forge.shared import Shared
-from gitml.git.types import TreeChange
+from gitml.git.types import Entry, MergeConflict, MergedTree, TreeChange
 from gitml.model.config import Config, StagePolicy
 from gitml.promotion.view import CONFIG_FILE, File, Listing, TreeView
 from gitml.registry.workspace import Workspace
@@ -148,3 +148,31 @@ def _types_of(ws: Workspace, files: Listing, blobs: Blobs) -> tuple[str, ...]:
         return tuple(Config.parse(blobs.read([file.oid])[file.oid], file=path).known_types)
     except GitMLError:
         return ()
+
+
+def merge_code(ws: Workspace, target: Target, ours: str, theirs: str) -> MergedTree | MergeConflict:
+    """Merge two commits, where a quarrel about the stage's own files alone is none.
+
+    What those say on another branch means nothing, so they are taken out of the quarrel; whoever uses the tree sets
+    them anyway.
+    """
+    merged = ws.repo.merge_trees(ours, theirs)
+    if isinstance(merged, MergedTree) or not all(is_own_file(ws, target, path) for path in merged.paths):
+        return merged
+    base = ws.repo.merge_base(ours, theirs)
+    if base is None:
+        return merged
+    there = listing(ws, base)
+    changes: dict[str, TreeChange] = {}
+    for path in merged.paths:
+        file = there.get(path)
+        changes[path] = None if file is None else Entry(mode=file.mode, oid=file.oid)
+    return ws.repo.merge_trees(ours, ws.repo.write_tree(theirs, changes), base)
+
+
+def is_own_file(ws: Workspace, target: Target, path: str) -> bool:
+    """Whether a path is one that says what the stage runs."""
+    prefix = f"{ws.folder}/" if ws.folder else ""
+    parts = path.removeprefix(prefix).split("/")
+    is_inside = path.startswith(prefix) and len(parts) == 3
+    return is_inside and parts[0] in target.config.known_types and parts[2] == f"{target.stage}.yaml"

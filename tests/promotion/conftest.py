@@ -1,0 +1,21 @@
+"""A team whose staging takes from working branches and main, and whose production needs one approval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.promoting import POLICY, founded
+from support.team import Member, Team
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Team:
+    """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed."""
+    return founded(Team(tmp_path, configuration=POLICY))
+
+
+@pytest.fixture
+def bob(team: Team) -> Member:
+    """A colleague with a clone of his own."""
+    return team.clone("bob")
