@@ -6,7 +6,7 @@ import sys
 
 import gitml
 
-registry = gitml.Registry(sys.argv[1])
+registry = gitml.Registry(registry=sys.argv[1])
 asset = sys.argv[3] if len(sys.argv) > 3 else "models/line"
 try:
     placed = registry.get(f"{asset}@production", sys.argv[2])

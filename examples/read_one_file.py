@@ -7,5 +7,5 @@ import sys
 
 import gitml
 
-with gitml.Registry(sys.argv[1]).open(sys.argv[2]) as stream:
+with gitml.Registry(registry=sys.argv[1]).open(sys.argv[2]) as stream:
     shutil.copyfileobj(stream, sys.stdout.buffer)

@@ -8,7 +8,7 @@ from pathlib import Path
 import gitml
 
 where, stage, date, destination = sys.argv[1:]
-registry = gitml.Registry(where)
+registry = gitml.Registry(registry=where)
 for entry in registry.history(stage, at=date).entries:
     if entry.to_version is not None:
         ref = f"{entry.asset}@{entry.to_version}"

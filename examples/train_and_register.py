@@ -10,7 +10,7 @@ import numpy as np
 
 import gitml
 
-registry = gitml.Registry(sys.argv[1])
+registry = gitml.Registry(registry=sys.argv[1])
 with tempfile.TemporaryDirectory() as folder:
     data, model = Path(folder, "points.csv"), Path(folder, "line.npz")
     data.write_text("".join(f"{x},{2 * x + 1}\n" for x in range(100)))

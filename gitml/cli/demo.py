@@ -30,7 +30,7 @@ STAGES = """stages:
       approvals: 1
       inputs_promoted: true
 """
-_TITLE_WIDTH = 76
+_TITLE_WIDTH = 74
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,8 @@ class Step:
     command: str
 
     def __str__(self) -> str:
-        return f"{self.number:>2}. {self.title:<{_TITLE_WIDTH}} {self.folder}$ {self.command}"
+        prompt = "$" if self.folder == "." else f"{self.folder}$"
+        return f"{self.number:>2}. {self.title:<{_TITLE_WIDTH}} {prompt} {self.command}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,21 +151,25 @@ class _Demo:
             "ada",
             "gitml init --store ../store --remote ../remote.git",
         )
-        self._commit({"gitml.yaml": self._policy()}, "Production needs an approval and promoted inputs")
+        self._commit({"gitml.yaml": self._policy()}, "Production needs an approval")
         self._did(
-            "Ada writes the rules: production comes from staging, one other person approves",
+            "Ada writes the rules: what goes to production needs an approval",
             "ada",
-            "git commit -m 'Production needs an approval' gitml.yaml",
+            "git commit -q -m 'Production needs an approval' gitml.yaml",
         )
         self._commit(
             {"train.py": Path(str(self.digits.__file__)).read_bytes(), ".gitignore": b"/data/\n/out/\n"},
             "Training",
         )
-        self._did("Ada commits the code that trains", "ada", "git add train.py && git commit -m Training")
+        self._did(
+            "Ada commits the code that trains",
+            "ada",
+            "git add .gitignore train.py && git commit -q -m Training",
+        )
         self._ada().push()
         self._did("Ada pushes: bytes first, then branches", "ada", "gitml push")
         self._clone_of("Grace", Repository.clone(str(self.remote), self.grace))
-        self._did("Grace clones", ".", "git clone remote.git grace")
+        self._did("Grace clones", ".", "git clone -q remote.git grace")
 
     def _clone_of(self, name: str, repository: Any) -> None:
         """Give a clone its person; as in `git config user.name`, but for what the user's own configuration says of keys."""
@@ -213,7 +218,8 @@ class _Demo:
         self._did(
             f"Ada registers {count:,} images of digits: {made.files} files, {_size(made.size_bytes)}",
             "ada",
-            "gitml register datasets/digits data --label licence=CC-BY-4.0 --label origin=UCI -m '…'",
+            "gitml register datasets/digits data --label licence=CC-BY-4.0 --label origin=UCI"
+            " -m 'Handwritten digits, 8 x 8 pixels'",
         )
         wanted = "".join(f"{name}=={version(name)}\n" for name in ("numpy", "scikit-learn"))
         self._write("out/environment/requirements.txt", wanted)
@@ -225,12 +231,13 @@ class _Demo:
         self._did(
             "Ada registers the environment: its requirements",
             "ada",
-            "gitml register environments/digits out/environment",
+            f"gitml register environments/digits out/environment -m 'Python {platform.python_version()}'",
         )
 
     def _train_and_register(self, *, hidden: int, version: str, branch: str | None = None) -> Trained:
         trained: Trained = self.digits.train(self.ada / "data", hidden)
         out = f"out/model-{version}"
+        what = "One hidden layer" if hidden else "Linear"
         self.digits.save(trained, self.ada / out)
         command = f"python train.py data {out}" + (f" {hidden}" if hidden else "")
         self._did(
@@ -239,12 +246,11 @@ class _Demo:
         self._ada().register(
             "models/digits",
             self.ada / out,
-            message="One hidden layer" if hidden else "Linear",
+            message=what,
             metrics={"accuracy": trained.accuracy},
             params={"hidden": hidden},
             inputs=["training=datasets/digits", "environments/digits"],
             source=str(self.ada / "train.py"),
-            command=command,
             branch=branch,
         )
         on = f" --branch {branch}" if branch else ""
@@ -252,7 +258,7 @@ class _Demo:
             f"Ada registers models/digits@{version} with metrics, inputs and source commit",
             "ada",
             f"gitml register models/digits {out} --metric accuracy={trained.accuracy} --param hidden={hidden}"
-            f" --input training=datasets/digits --input environments/digits --source train.py{on}",
+            f" --input training=datasets/digits --input environments/digits --source train.py -m '{what}'{on}",
         )
         if branch:
             self._ada().push()
@@ -275,7 +281,9 @@ class _Demo:
         self._did(
             "Ada registers the experiment: which digits are mistaken for which",
             "ada",
-            "gitml register experiments/digits-linear out/experiment --input model=models/digits …",
+            f"gitml register experiments/digits-linear out/experiment --metric accuracy={trained.accuracy}"
+            f" --param hidden={trained.hidden} --input training=datasets/digits --input model=models/digits"
+            " -m 'Is a linear model good enough?'",
         )
 
     def _describe(self) -> None:
@@ -287,7 +295,7 @@ class _Demo:
         self._did(
             "Ada registers the definition of an endpoint",
             "ada",
-            "gitml register endpoints/digits out/endpoint",
+            "gitml register endpoints/digits out/endpoint -m 'Serves what production runs'",
         )
         self._ada().push()
         self._did("Ada pushes", "ada", "gitml push")
@@ -331,7 +339,7 @@ class _Demo:
         """Place what production runs in the second clone, and compare its predictions with the trainer's."""
         placed = self._grace().get("models/digits@production", self.grace / "out/model")
         self._did(
-            f"Grace gets the model of production, {placed.ref}: {placed.written} files written, {placed.kept} kept",
+            f"Grace gets the model of production, {placed.ref}: wrote {placed.written} of 2 files",
             "grace",
             "gitml get models/digits@production -o out/model",
         )

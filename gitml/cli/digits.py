@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +100,7 @@ def train(data: Path, hidden: int = 0) -> Trained:
 def save(trained: Trained, folder: Path) -> None:
     """Write weights and model card."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for number, (weights, bias) in enumerate(trained.layers):
         arrays[f"w{number}"], arrays[f"b{number}"] = weights, bias
     np.savez(folder / "weights.npz", **arrays)
@@ -117,7 +118,8 @@ def predict(layers: Sequence[Layer], images: Array) -> Labels:
     values = images
     for number, (weights, bias) in enumerate(layers):
         values = (np.maximum(values, 0) if number else values) @ weights + bias
-    return np.argmax(values, axis=1)
+    digits: Labels = np.argmax(values, axis=1)
+    return digits
 
 
 def main(words: Sequence[str]) -> None:

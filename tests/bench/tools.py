@@ -13,6 +13,7 @@ from tests.bench.measure import Argv, Run, remove, run, size_of
 
 _DVC = "dvc>=3.67,<4"
 _BORG = "borgbackup>=1.2,<2"
+_INSTALLED = Path(sys.executable).with_name("gitml")
 
 
 class World:
@@ -34,6 +35,8 @@ class World:
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
         }
+        if not _INSTALLED.exists():
+            self.env["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
 
     def run(self, *commands: Argv, cwd: Path | None = None) -> Run:
         return run(*commands, cwd=cwd or self.folder, env=self.env)
@@ -67,9 +70,8 @@ class Gitml(World):
 
 
 def program() -> list[str]:
-    """The installed `gitml` of this interpreter."""
-    installed = Path(sys.executable).with_name("gitml")
-    return [str(installed)] if installed.exists() else [sys.executable, "-m", "gitml.cli"]
+    """The installed `gitml` of this interpreter, or the one of this source tree where there is none."""
+    return [str(_INSTALLED)] if _INSTALLED.exists() else [sys.executable, "-m", "gitml.cli"]
 
 
 class Dvc(World):

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.programs import run, with_gitml
 
 from gitml.api import Registry
-from gitml.cli.demo import demonstrate
+from gitml.cli.demo import Demonstration, demonstrate
 from gitml.errors import Conflict
 
 
-def test_demo_leaves_what_it_says(tmp_path: Path) -> None:
-    lines: list[str] = []
-    result = demonstrate(tmp_path / "demo", lines.append)
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A demo that ran once for all tests of this module."""
 
-    grace = Registry(tmp_path / "demo/grace")
+    result: Demonstration
+    lines: list[str]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> _Done:
+    lines: list[str] = []
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(home / name))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        result = demonstrate(tmp_path_factory.mktemp("demo"), lines.append)
+    return _Done(result, lines)
+
+
+def test_demo_leaves_what_it_says(done: _Done) -> None:
+    result, lines = done.result, done.lines
+    grace = Registry(result.directory / "grace")
     assert result.runs == "models/digits@1"
     assert str(grace.show("models/digits@production").ref) == "models/digits@1"
     assert str(grace.show("models/digits@staging").ref) == "models/digits@2"
@@ -30,16 +50,15 @@ def test_demo_leaves_what_it_says(tmp_path: Path) -> None:
         "1",
     ]
     assert sum("predictions equal the trainer's" in line for line in lines) == 3
-    shown = grace.show("models/digits@2").asset
+    shown = Registry(result.directory / "ada").show("models/digits@2", rev="working/newmodel").asset
     assert shown["metrics"] == {"accuracy": result.accuracies["2"]}
     assert shown["source"]["path"] == "train.py"
     assert not shown["source"].get("dirty", False)
     assert {given["ref"] for given in shown["inputs"]} == {"datasets/digits@1", "environments/digits@1"}
 
 
-def test_each_step_is_one_line_with_its_command(tmp_path: Path) -> None:
-    lines: list[str] = []
-    result = demonstrate(tmp_path / "demo", lines.append)
+def test_each_step_is_one_line_with_its_command(done: _Done) -> None:
+    result, lines = done.result, done.lines
     assert [step.number for step in result.steps] == list(range(1, len(result.steps) + 1))
     for step in result.steps:
         assert str(step) in lines
@@ -47,10 +66,52 @@ def test_each_step_is_one_line_with_its_command(tmp_path: Path) -> None:
         assert step.command.split()[0] in ("gitml", "git", "python")
 
 
-def test_committed_training_script_trains_the_same_model(tmp_path: Path, environment: dict[str, str]) -> None:
-    result = demonstrate(tmp_path / "demo")
+def test_printed_commands_do_the_same(done: _Done, tmp_path: Path, environment: dict[str, str]) -> None:
+    result = done.result
+    again = tmp_path / "again"
     env = with_gitml(tmp_path, environment)
-    printed = run("python", "train.py", "data", "out/again", "64", cwd=result.directory / "ada", env=env)
+
+    def person(name: str, folder: Path) -> None:
+        run("git", "config", "user.name", f"{name} Example", cwd=folder, env=env)
+        run("git", "config", "user.email", f"{name.lower()}@example.com", cwd=folder, env=env)
+
+    foreign = shutil.ignore_patterns(
+        ".git", "gitml.yaml", "datasets", "environments", "models", "experiments", "endpoints"
+    )
+    shutil.copytree(result.directory / "ada", again / "ada", ignore=foreign)
+    run("git", "init", "-q", "--bare", "remote.git", cwd=again, env=env)
+    run("git", "init", "-q", "ada", cwd=again, env=env)
+    person("Ada", again / "ada")
+    for step in result.steps:
+        run("sh", "-c", step.command, cwd=again / step.folder, env=env)
+        if step.command.startswith("gitml init"):
+            _write_rules(result.directory / "ada/gitml.yaml", again / "ada/gitml.yaml")
+        if step.command.startswith("git clone"):
+            person("Grace", again / "grace")
+
+    for ref in ("models/digits@production", "models/digits@staging", "endpoints/digits@production"):
+        one, other = (Registry(folder / "grace").show(ref) for folder in (result.directory, again))
+        assert one.ref == other.ref
+        assert one.asset["contents"]["digest"] == other.asset["contents"]["digest"]
+        for field in ("description", "metrics", "params", "inputs"):
+            assert one.asset.get(field) == other.asset.get(field)
+
+
+def _write_rules(written: Path, here: Path) -> None:
+    """Bring a configuration to what it is in the demo, but for the identity of the registry."""
+    (identity,) = [line for line in here.read_text().splitlines() if line.startswith("registry:")]
+    lines = written.read_text().splitlines()
+    here.write_text("".join(f"{identity if line.startswith('registry:') else line}\n" for line in lines))
+
+
+def test_committed_training_script_trains_the_same_model(
+    done: _Done, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    result = done.result
+    env = with_gitml(tmp_path, environment)
+    printed = run(
+        "python", "train.py", "data", tmp_path / "again", "64", cwd=result.directory / "ada", env=env
+    )
     assert printed == f"accuracy {result.accuracies['2']}\n"
 
 
