@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from gitml.errors import (
     GitMLError,
@@ -31,6 +30,7 @@ from gitml.errors import (
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
+from gitml.model.store_url import parse_store_url
 from gitml.store import layout
 from gitml.store.dedup import EarlierTree, PackWindow
 from gitml.store.folder import FolderMedium
@@ -42,14 +42,12 @@ from gitml.store.objects import CountedMedium, condemned_names
 from gitml.store.pack import Footer, PackRef
 from gitml.store.packing import PackWriter
 from gitml.store.packs import PackReader
+from gitml.store.reader import Promised, TreeReader
 from gitml.store.relocate import relocate, used_objects
 from gitml.store.root import Root, RootKey, decode_root, encode_root
 from gitml.store.source import Source
 from gitml.store.wire import needs_newer
 from gitml.store.writer import Totals, TreeWriter
-
-if TYPE_CHECKING:
-    from gitml.store.reader import Promised, TreeReader
 
 __all__ = [
     "Claimed",
@@ -222,12 +220,7 @@ class Store:
         try:
             data = medium.get(layout.MARKER)
         except NotFound:
-            try:
-                if medium.put_if_absent(layout.MARKER, [marker]) is PutOutcome.CREATED:
-                    return
-            except OutcomeUnknown:  # looked up by the read that follows
-                pass
-            data = medium.get(layout.MARKER)
+            data = _created_marker(medium, marker)
         try:
             version = json.loads(data)["format"]
         except (ValueError, KeyError, TypeError) as error:
@@ -266,7 +259,8 @@ class Store:
             self._refuse_incomplete(root)
             standing = self._replace_root(key, root)
         standing = self._leave_condemned(key, standing)
-        self._journal.forget({used.pack.id for used in used_objects(self.medium, standing) if used.pack})
+        if self._journal.packs():
+            self._journal.forget({used.pack.id for used in used_objects(self.medium, standing) if used.pack})
         return Claimed(root=standing)
 
     def _create_root(self, key: RootKey, root: Root) -> Root:
@@ -346,8 +340,6 @@ class Store:
         Raises:
             IntegrityError: The root is not the promised one.
         """
-        from gitml.store.reader import TreeReader
-
         return TreeReader(
             self.medium, root, expected=expected, label=label, cache=self._cache, jobs=self._jobs
         )
@@ -388,16 +380,27 @@ def open_store(
         InvalidInput: The URL is malformed or of a kind that is not allowed.
         UsageError: This GitML has no adapter for it.
     """
-    from gitml.model.store_url import parse_store_url
-
     parsed = parse_store_url(url, base or Path.cwd())
-    if parsed.scheme != "file":
+    if not parsed.is_folder:
         raise UsageError(
-            f"a store on {parsed.scheme}:// needs an adapter that is not installed",
+            f"this GitML has no adapter for stores on {parsed.scheme}://",
             code="no-adapter",
-            hint=f"pip install 'gitml[{'s3' if parsed.scheme == 's3' else 'azure'}]'",
+            hint="name a folder: a path, or file:///folder",
         )
     return Store(FolderMedium(Path(parsed.path)), journal=journal, cache=cache, jobs=jobs)
+
+
+def _created_marker(medium: Medium, marker: bytes) -> bytes:
+    """The marker that stands after an attempt to create it."""
+    try:
+        if medium.put_if_absent(layout.MARKER, [marker]) is PutOutcome.CREATED:
+            return marker
+    except OutcomeUnknown as unknown:
+        try:
+            return medium.get(layout.MARKER)
+        except (NotFound, StoreUnavailable):
+            raise unknown from None
+    return medium.get(layout.MARKER)
 
 
 def _earlier_trees(

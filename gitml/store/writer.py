@@ -85,7 +85,7 @@ class TreeWriter:
         listing: Takes the files.
         pool: Reads, hashes and compresses.
         earlier: Trees that may hold the same files.
-        footer: Reads the footer of a pack of an earlier tree.
+        windows: Gives the chunks of the packs that hold earlier versions of a path.
         resumed: Packs that an interrupted write left.
         progress: Learns of each file.
     """

@@ -58,7 +58,7 @@ def test_fault_at_every_call(
     tmp_path: Path, when: When, sticky: bool, error: type[BaseException] | None
 ) -> None:
     count = calls_of(NEW)
-    assert count > 10
+    assert count > 5
     for call in range(1, count + 1):
         medium = prepared()
         faulty = FaultyMedium(medium, Fault(call, when, sticky, error))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store import FaultyMedium, MadeSource, key, lay_out, noise, reachable, text
 
-from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, StoreUnavailable
+from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.digest import tree_digest
 from gitml.store import layout
 from gitml.store.folder import FolderMedium
@@ -24,7 +24,7 @@ from gitml.store.pack import split_pack
 from gitml.store.relocate import load_manifest, load_segment, used_objects
 from gitml.store.root import Root, encode_root
 from gitml.store.source import FolderSource
-from gitml.store.store import Claimed, Store, Taken
+from gitml.store.store import Claimed, Store, Taken, open_store
 
 MIXED = {
     "empty": b"",
@@ -373,3 +373,19 @@ def test_no_root(store: Store) -> None:
     assert store.versions(key().registry, key().id.asset) == []
     with pytest.raises(NotFound):
         reachable(store.medium, key().name)
+
+
+def test_opening(tmp_path: Path) -> None:
+    for url in (str(tmp_path / "s"), f"file://{tmp_path}/s", "s"):
+        assert open_store(url, base=tmp_path).url == str(tmp_path / "s")
+    with pytest.raises(UsageError):
+        open_store("s3://bucket/prefix")
+
+
+def test_reading_back_through_the_reader(store: Store) -> None:
+    root = store_tree(store, MIXED)
+    tree = store.tree(root)
+    assert {entry.path: entry.size_bytes for entry in tree.entries()} == {p: len(d) for p, d in MIXED.items()}
+    for path, data in MIXED.items():
+        with tree.open(path) as stream:
+            assert stream.read() == data
