@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from gitml._version import __version__
-from gitml.cli.click_parts import LazyGroup
+from gitml.cli.click_parts import LazyGroup, session_of
 from gitml.cli.commands import SECTIONS
 from gitml.cli.output import ReaderGone, silence
 from gitml.cli.session import Session
@@ -54,8 +54,7 @@ class Root(LazyGroup):
     def _run(self, words: list[str], program: str, session: Session, extra: dict[str, Any]) -> int:
         try:
             code = self._invoke(words, program, session, extra)
-            session.flush()
-            sys.stdout.flush()
+            session.out.flush()
         except ReaderGone:
             session.close_progress()
             silence(sys.stdout)
@@ -99,17 +98,20 @@ def _report(error: BaseException, words: Sequence[str], session: Session) -> int
                 sys.stderr.write(failure.details)
         else:
             failure.print(sys.stderr, verbosity=session.verbosity)
-        sys.stderr.flush()
     except OSError:
-        # Neither stream can be written: the exit code is all that is left to say.
-        silence(sys.stdout)
-        silence(sys.stderr)
+        # The exit code is all that is left to say.
+        pass
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream)
     return failure.exit_code
 
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
     if value and not ctx.resilient_parsing:
-        click.echo(f"gitml {__version__}")
+        session_of(ctx).out.write(f"gitml {__version__}\n")
         ctx.exit()
 
 

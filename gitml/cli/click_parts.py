@@ -57,6 +57,13 @@ def _change_directory(ctx: click.Context, parameter: click.Parameter, values: Se
             ) from error
 
 
+def _print_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    # Not by click's echo: a reader of stdout that leaves early is then told apart from other broken pipes.
+    if value and not ctx.resilient_parsing:
+        session_of(ctx).out.write(ctx.get_help() + "\n")
+        ctx.exit()
+
+
 def global_options() -> list[click.Option]:
     """The flags that every command takes, before and after its name."""
     options = [
@@ -129,6 +136,12 @@ class _WithGlobals(click.Command):
             options = global_options()
             self._global_options = options
         return options
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _print_help
+        return option
 
     @staticmethod
     def _is_help(parameter: click.Parameter) -> bool:

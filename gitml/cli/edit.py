@@ -39,7 +39,7 @@ def alias(
 @command(
     "deprecate",
     arguments=[("REF", "The version.")],
-    examples=["gitml deprecate models/digits@1 -m 'trained on bad labels' --replaced-by 2"],
+    examples=["gitml deprecate models/digits@1 -m 'trained on bad labels' --replaced-by models/digits@2"],
 )
 @click.argument("ref", metavar="REF")
 @click.option("-m", "--message", metavar="TEXT", help="Why.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 from gitml._version import __version__
@@ -10,8 +12,10 @@ from gitml._version import __version__
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
     if sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"gitml {__version__}\n")
-        return
+        with contextlib.suppress(OSError):
+            # Past the buffer, so that a failure leaves nothing behind, and the program reports it as any other.
+            os.write(sys.stdout.fileno(), f"gitml {__version__}\n".encode())
+            return
     # The terminal library costs three times as long as the interpreter's own start.
     from gitml.cli.app import root
 

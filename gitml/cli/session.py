@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from gitml.cli.output import Piece, Printer, Style, Styled
+from gitml.cli.output import Printer
 
 if TYPE_CHECKING:
     from gitml.api import Registry
@@ -106,16 +106,6 @@ class Session:
         """End any progress display, so that what follows stands on a line of its own."""
         if self._reporter is not None:
             self._reporter.close()
-
-    def flush(self) -> None:
-        """Hand all output to the system; a closed pipe or full disk shows here."""
-        if self._out is not None:
-            self._out.flush()
-
-
-def heading(*pieces: Piece) -> tuple[Piece, ...]:
-    """A line that leads a block."""
-    return tuple(piece if isinstance(piece, Styled) else Styled(piece, Style.STRONG) for piece in pieces)
 
 
 def wrapped(name: str, items: Iterable[object]) -> Mapping[str, object]:
