@@ -7,10 +7,12 @@ room that runs git. Each step says in one line who did what, and the command tha
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +145,10 @@ class _Demo:
         import gitml
         from gitml.git.repository import Repository
 
-        Repository.init(self.remote, default_branch="main", bare=True)
+        # Made elsewhere: a bare repository that lies in another's work tree, as `make demo` wants it, is not opened.
+        with TemporaryDirectory() as elsewhere:
+            Repository.init(Path(elsewhere, "remote.git"), default_branch="main", bare=True).close()
+            shutil.move(Path(elsewhere, "remote.git"), self.remote)
         self._clone_of("Ada", Repository.init(self.ada, default_branch="main"))
         gitml.init(self.ada, store=str(self.store), remote=str(self.remote))
         self._did(

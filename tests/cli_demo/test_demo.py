@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> _Done:
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, str(home / name))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-        result = demonstrate(tmp_path_factory.mktemp("demo"), lines.append)
+        around = tmp_path_factory.mktemp("around")  # as `make demo` does it: inside another repository
+        run("git", "init", "-q", ".", cwd=around, env=os.environ)
+        result = demonstrate(around / "demo", lines.append)
     return _Done(result, lines)
 
 
