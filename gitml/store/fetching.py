@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from gitml.errors import GitMLError
 from gitml.store import layout
 from gitml.store.entries import FileEntry, Sink, Target
 from gitml.store.medium import Buffer
@@ -415,19 +416,19 @@ class Fetch:
         ids, done = body.known.footer.ids, 0
         for number, first, chunks in task.files:
             entry = self._entries[number]
-            parts: list[Buffer]
             try:
-                parts = [body.chunk(chunk) for chunk in range(first, first + chunks)]
-            except Exception:
+                if chunks == 1:
+                    parts = [body.chunk(first)]
+                    digest = ids[first * 32 : first * 32 + 32]
+                else:
+                    parts = [body.chunk(chunk) for chunk in range(first, first + chunks)]
+                    hasher = hashlib.sha256()
+                    for part in parts:
+                        hasher.update(part)
+                    digest = hasher.digest()
+            except GitMLError:
                 with naming(self._label, body.name, entry.path):
                     raise
-            if chunks == 1:
-                digest = ids[first * 32 : first * 32 + 32]
-            else:
-                hasher = hashlib.sha256()
-                for part in parts:
-                    hasher.update(part)
-                digest = hasher.digest()
             if digest != entry.digest:
                 raise self._wrong_digest(entry, body)
             self._sink.whole(entry, parts)

@@ -232,7 +232,8 @@ class FileCache:
             ours: GitML wrote it.
         """
         with self._lock:
-            self._placed.pop(path, None)
+            if self._placed:
+                self._placed.pop(path, None)
             self._pending.pop(path, None)
             self._set(path, stat, digest, _SEEN | _RIGHT | (_OURS if ours else 0))
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gitml.errors import Busy, Conflict
+from gitml.errors import Busy, Conflict, GitMLError
 from gitml.model.progress import SILENT, Progress
 from gitml.store.entries import FileEntry
 from gitml.store.filecache import FileCache
@@ -185,16 +185,17 @@ class _Writer:
         self._lock = threading.Lock()
         self._walkers: list[Folders] = []
         self._made: set[str] = set()
-        self._run = secrets.token_hex(8)
+        self._prefix = f".gitml-placing-{secrets.token_hex(8)}-"
         self._count = itertools.count()
         self.open_targets = 0
         self.last_ns = 0
 
     def whole(self, entry: FileEntry, parts: Sequence[Buffer]) -> None:
         """Write a small file."""
-        with _explained(entry.path):
-            folder, _, name = entry.path.rpartition("/")
-            temporary = self.temporary()
+        path = entry.path
+        folder, _, name = path.rpartition("/")
+        temporary = self.temporary()
+        try:
             descriptor = os.open(temporary, _CREATE, _MODE, dir_fd=self.folder(folder))
             try:
                 if len(parts) == 1:
@@ -209,6 +210,8 @@ class _Writer:
                 raise
             finally:
                 os.close(descriptor)
+        except (OSError, NotAFolder) as error:
+            raise _explanation(error, path) from error
 
     def begin(self, entry: FileEntry) -> _TargetFile:
         """Start a large file."""
@@ -217,7 +220,7 @@ class _Writer:
 
     def temporary(self) -> str:
         """A name that nobody else uses, and that the next run knows for what it is."""
-        return f".gitml-placing-{self._run}-{next(self._count)}"
+        return self._prefix + str(next(self._count))
 
     def folder(self, path: str) -> int:
         """Descriptor of a folder, made if need be, for this thread."""
@@ -238,7 +241,8 @@ class _Writer:
         os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
         stat = os.fstat(descriptor)
         self._cache.place(entry.path, stat, entry.digest, ours=True)
-        self.last_ns = max(self.last_ns, stat.st_ctime_ns)
+        if stat.st_ctime_ns > self.last_ns:
+            self.last_ns = stat.st_ctime_ns
 
     def unlink(self, folder: str, temporary: str) -> None:
         """Remove a temporary file if it is there."""
@@ -370,12 +374,16 @@ class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801, used a
         self._path = path
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, NotAFolder):
-            raise _in_the_way(error.path, f"{error.what} is where a folder must be") from error
-        if isinstance(error, IsADirectoryError):
-            raise _in_the_way(self._path, "a folder is there") from error
-        if isinstance(error, OSError):
-            raise translated(error, self._path, "write") from error
+        if isinstance(error, OSError | NotAFolder):
+            raise _explanation(error, self._path) from error
+
+
+def _explanation(error: OSError | NotAFolder, path: str) -> GitMLError:
+    if isinstance(error, NotAFolder):
+        return _in_the_way(error.path, f"{error.what} is where a folder must be")
+    if isinstance(error, IsADirectoryError):
+        return _in_the_way(path, "a folder is there")
+    return translated(error, path, "write")
 
 
 def _in_the_way(path: str, reason: str) -> Conflict:

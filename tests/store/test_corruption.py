@@ -106,7 +106,7 @@ def test_every_flipped_byte_and_every_length_is_noticed_or_harmless(read: str) -
 
 
 def test_deep_verification_finds_every_flipped_byte_and_every_truncation() -> None:
-    medium, root, _ = small_store()
+    medium, _root, _ = small_store()
     assert verify_store(Store(medium)).faults == ()
     for name, _ in sorted(medium.list("")):
         for damaged in damages(medium.get(name)):
