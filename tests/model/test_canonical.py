@@ -150,8 +150,8 @@ def test_values_that_nest_too_deep_are_not_written() -> None:
 
 def test_known_keys_come_first_and_the_others_sorted() -> None:
     order = KeyOrder(keys=("z", "a"), below={"z": KeyOrder(keys=("w", "x")), "*": KeyOrder(keys=("q", "p"))})
-    value = {"m": {"p": 1, "q": 2}, "a": 1, "b": 2, "z": [{"x": 1, "w": 2, "n": 3}]}
-    assert dump(value, order=order) == b"z:\n  - w: 2\n    x: 1\n    n: 3\na: 1\nb: 2\nm:\n  q: 2\n  p: 1\n"
+    value = {"m": {"p": 1, "q": 2}, "a": 1, "b": 2, "z": [{"x": 1, "w": 2, "t": 3}]}
+    assert dump(value, order=order) == b"z:\n  - w: 2\n    x: 1\n    t: 3\na: 1\nb: 2\nm:\n  q: 2\n  p: 1\n"
 
 
 LAYOUT: dict[str, Any] = {
