@@ -266,11 +266,24 @@ def _prepare_index(git: GitCommand, one: TreePlan, operation: str) -> None:
     git = _in_tree(git, one.tree)
     env = {"GIT_INDEX_FILE": str(prepared)}
     said = "the index could not be written"
-    git.run("update-index", "-z", "--index-info", stdin="".join(rows).encode(), env=env, what=said)
+    # Writing an index compares files that are as young as it, and would run their filters.
+    off = drivers_off(git, "filter")
+    git.run(
+        "update-index", "-z", "--index-info", stdin="".join(rows).encode(), env=env, settings=off, what=said
+    )
     hidden = [change.path for change in one.changes if change.path in one.hidden and change.new_oid]
     if hidden:
         request = "".join(f"{path}\0" for path in hidden).encode()
-        git.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=request, env=env, what=said)
+        git.run(
+            "update-index",
+            "-z",
+            "--skip-worktree",
+            "--stdin",
+            stdin=request,
+            env=env,
+            settings=off,
+            what=said,
+        )
 
 
 def _write_files(reader: ObjectReader, one: TreePlan, operation: str) -> None:

@@ -60,12 +60,11 @@ def operation(common_dir: Path, facts: Mapping[str, Any], *, durable: bool = Fal
     file, early = folder / f"{number}.json", folder / f"{number}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(early, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = _locked(early)
     except OSError as exc:
         raise _translated(exc, folder) from exc
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.write(descriptor, _encode(number, facts))
             if durable:
                 os.fsync(descriptor)
@@ -124,11 +123,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _locked(early: Path) -> int:
+    """Create a file and lock it; again, when a sweep took it for a dead one in between."""
+    while True:
+        descriptor = os.open(early, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
+
+
 def _sweep(early: Path) -> None:
-    """Remove a record that was never finished, once its writer must be gone."""
+    """Remove a record that was never finished, unless its writer holds it."""
     with suppress(OSError):
-        if early.stat().st_mtime < time.time() - 3600:
-            early.unlink()
+        descriptor = os.open(early, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if early.suffix == ".tmp" and os.fstat(descriptor).st_nlink:
+                early.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _encode(number: str, facts: Mapping[str, Any]) -> bytes:

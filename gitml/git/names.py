@@ -34,7 +34,9 @@ def check_oid(text: str) -> str:
         UsageError: It is not a complete one.
     """
     if not is_oid(text):
-        raise UsageError(f"{text[:80]!r} is not a complete object id", code="object-id")
+        raise UsageError(
+            f"{text[:80]!r} is not a complete object id", code="object-id", hint="git rev-parse REVISION"
+        )
     return text
 
 
@@ -54,6 +56,7 @@ def check_revision(text: str) -> str:
         raise UsageError(
             f"{text[:80]!r} is not a revision: it may not be empty, start with '-' or hold control characters",
             code="unsafe-revision",
+            hint="name a branch, a tag or a commit",
         )
     return text
 
@@ -85,7 +88,11 @@ def check_ref(name: str) -> str:
     if problem is None and not name.startswith("refs/"):
         problem = "a full name starts with 'refs/'"
     if problem is not None:
-        raise UsageError(f"{name[:80]!r} is not a ref name: {problem}", code="ref-name")
+        raise UsageError(
+            f"{name[:80]!r} is not a ref name: {problem}",
+            code="ref-name",
+            hint="name a branch such as working/model",
+        )
     return name
 
 
@@ -99,7 +106,11 @@ def check_branch(name: str) -> str:
     if problem is None and name == "HEAD":
         problem = "'HEAD' is reserved"
     if problem is not None:
-        raise UsageError(f"{name[:80]!r} is not a branch name: {problem}", code="branch-name")
+        raise UsageError(
+            f"{name[:80]!r} is not a branch name: {problem}",
+            code="branch-name",
+            hint="name a branch such as working/model",
+        )
     return name
 
 
@@ -112,7 +123,9 @@ def check_refspec(spec: str) -> str:
     sides = spec.removeprefix("+").split(":")
     for side in sides:
         if len(sides) > 2 or side.count("*") > 1:
-            raise UsageError(f"{spec[:80]!r} is not a refspec", code="refspec")
+            raise UsageError(
+                f"{spec[:80]!r} is not a refspec", code="refspec", hint="refs/heads/BRANCH:refs/heads/BRANCH"
+            )
         if not (is_oid(side) and side is sides[0]):
             check_ref(side.replace("*", "x"))
     return spec
@@ -125,7 +138,9 @@ def check_remote_name(name: str) -> str:
         UsageError: It is not one.
     """
     if not _REMOTE.match(name) or ref_problem(name) is not None:
-        raise UsageError(f"{name[:80]!r} is not the name of a remote", code="remote-name")
+        raise UsageError(
+            f"{name[:80]!r} is not the name of a remote", code="remote-name", hint="git remote -v"
+        )
     return name
 
 
@@ -136,7 +151,9 @@ def check_config_key(key: str) -> str:
         UsageError: It is not one.
     """
     if not _CONFIG_KEY.match(key) or not _encodable(key):
-        raise UsageError(f"{key[:80]!r} is not the key of a git setting", code="config-key")
+        raise UsageError(
+            f"{key[:80]!r} is not the key of a git setting", code="config-key", hint="git config --list"
+        )
     return key
 
 
@@ -149,11 +166,13 @@ def check_tree_path(path: str) -> str:
     """
     parts = path.split("/")
     if not path or len(path) > _MAX_TEXT or _CONTROL.search(path) or "\\" in path or not _encodable(path):
-        raise InvalidInput(f"{path[:80]!r} cannot be a path in git", code="git-path")
+        raise InvalidInput(f"{path[:80]!r} cannot be a path in git", code="git-path", hint="rename it")
     for part in parts:
         plain = _HFS_IGNORED.sub("", part)
         if part in ("", ".", "..") or _NTFS_DOT_GIT.match(plain):
-            raise InvalidInput(f"{path[:80]!r} cannot be a path in git: part {part!r}", code="git-path")
+            raise InvalidInput(
+                f"{path[:80]!r} cannot be a path in git: part {part!r}", code="git-path", hint="rename it"
+            )
     return path
 
 

@@ -150,9 +150,9 @@ def test_submodules_are_left_alone(tmp_path: Path) -> None:
     git(top, "add", ".gitmodules")
     git(top, "update-index", "--add", "--cacheinfo", f"160000,{inner.head().commit},x")
     git(top, "commit", "-q", "-m", "submodule")
-    git(top, "config", "submodule.recurse", "true")
     repository = Repository.discover(top)
     with_remote(repository, tmp_path / "team.git")
+    git(top, "config", "submodule.recurse", "true")
     everything(repository)
     copy = Repository.clone(str(tmp_path / "team.git"), tmp_path / "copy")
     assert copy.top is not None

@@ -11,6 +11,7 @@ from support.gitrepos import bare, clone, commit, git, linked, make, with_remote
 
 from gitml.errors import AccessDenied, IntegrityError, NotFound, UsageError
 from gitml.git import Operation, Repository
+from gitml.git.command import GitCommand
 
 
 @pytest.fixture(params=["sha1", "sha256"])
@@ -184,14 +185,26 @@ def test_shallow_and_linked(tmp_path: Path) -> None:
     assert repository.checked_out("topic") == [tmp_path / "linked"]
 
 
-def test_ten_thousand_pointers_in_few_processes(tmp_path: Path) -> None:
+def test_ten_thousand_pointers_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = make(tmp_path / "work")
-    changes = {f"models/m{n % 100}/{n}/asset.yaml": b"name: %d\n" % n for n in range(10_000)}
-    tree = repository.write_tree(repository.head().commit, changes)
-    entries = repository.tree(tree, "models")
-    assert len(entries) == 10_000
+    pointers = {f"models/m{n % 100}/{n}/asset.yaml": b"name: %d\n" % n for n in range(10_000)}
+    rows = [
+        f"M 100644 inline {path}\ndata {len(data)}\n".encode() + data + b"\n"
+        for path, data in pointers.items()
+    ]
+    stream = b"commit refs/heads/many\ncommitter A <a@b> 0 +0000\ndata 0\n" + b"".join(rows)
+    git(tmp_path / "work", "fast-import", "--quiet", stdin=stream)
+    started: list[str] = []
+    original = GitCommand.start
+    monkeypatch.setattr(
+        GitCommand,
+        "start",
+        lambda self, *arguments, **named: started.append(arguments[0]) or original(self, *arguments, **named),
+    )
+    entries = repository.tree(repository.resolve("many") or "", "models")
     found = repository.blobs([entry.oid for entry in entries])
-    assert all(found[entry.oid] == changes[entry.path] for entry in entries)
+    assert {entry.path: found[entry.oid] for entry in entries} == pointers
+    assert started == ["cat-file", "ls-tree"]
 
 
 def test_foreign_bytes_in_names_do_not_hide_other_folders(tmp_path: Path) -> None:

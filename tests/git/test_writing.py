@@ -418,10 +418,10 @@ def test_fast_forward(repository: Repository) -> None:
 # --- races ----------------------------------------------------------------------------------------------------------
 
 
-def _write_five(folder: str, number: int, start: object) -> None:
+def _write_three(folder: str, number: int, start: object) -> None:
     start.wait()  # type: ignore[attr-defined]
     repository = Repository.discover(Path(folder))
-    for turn in range(5):
+    for turn in range(3):
         while True:
             tip = repository.resolve("refs/heads/main")
             changes = {f"models/w{number}/{turn}/asset.yaml": b"%d %d\n" % (number, turn)}
@@ -442,15 +442,15 @@ def test_racing_writers_lose_nothing(tmp_path: Path, is_bare: bool) -> None:
         repository = Repository.discover(folder)
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(8)
-    workers = [context.Process(target=_write_five, args=(str(folder), n, start)) for n in range(8)]
+    workers = [context.Process(target=_write_three, args=(str(folder), n, start)) for n in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0] * 8
     tip = tip_of(repository)
-    assert len(repository.tree(tip, "models")) == 40
-    assert len(repository.between(None, tip)) == 41
+    assert len(repository.tree(tip, "models")) == 24
+    assert len(repository.between(None, tip)) == 25
     fsck(folder)
     assert leftovers(repository) == []
     if not is_bare:

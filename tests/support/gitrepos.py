@@ -62,8 +62,8 @@ def with_remote(repository: Repository, folder: Path, name: str = "origin") -> P
     bare(folder, object_format=repository.object_format)
     assert repository.top is not None
     git(repository.top, "remote", "add", name, str(folder))
-    git(repository.top, "push", "-q", name, "--all")
-    git(repository.top, "fetch", "-q", name)
+    git(repository.top, "push", "-q", "--no-recurse-submodules", name, "--all")
+    git(repository.top, "fetch", "-q", "--no-recurse-submodules", name)
     return folder
 
 
