@@ -11,6 +11,7 @@ from gitml.errors import GitMLError, NotFound
 from gitml.forge.shared import Shared
 from gitml.git.types import Entry, MergeConflict, MergedTree, TreeChange
 from gitml.model.config import Config, StagePolicy
+from gitml.model.names import check_word
 from gitml.promotion.view import CONFIG_FILE, File, Listing, TreeView
 from gitml.registry.workspace import Workspace
 
@@ -41,9 +42,11 @@ def find_target(ws: Workspace, shared: Shared, stage: str) -> Target:
     """Read a stage, its configuration and its policy.
 
     Raises:
+        InvalidInput: It is no name that a stage can have.
         NotFound: No such stage, or the shared repository has no default branch it could be born from.
     """
     default = ws.config.default_branch
+    check_word(stage, "stage")
     tip = shared.branch(stage)
     born = tip is not None
     tip = tip or shared.branch(default)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gitml.errors import Conflict, NotFound
+from gitml.errors import Conflict, NotFound, PolicyRefused
+from gitml.git.names import check_branch
 from gitml.model.about import About, Deprecation
-from gitml.model.names import AssetId, VersionId, check_word
+from gitml.model.names import AssetId, Version, VersionId, check_word
 from gitml.registry.committing import commit_on
 from gitml.registry.resolve import LATEST, resolve, resolve_asset
 from gitml.registry.snapshot import ABOUT_FILE
@@ -68,6 +69,8 @@ def alias(
             hint="choose another alias",
             context={"asset": str(asset), "alias": name},
         )
+    if version != LATEST:
+        Version.parse(version)
     target = resolve(ws, f"{asset}@{version}").id
     return _edit(
         ws,
@@ -125,7 +128,14 @@ def _edit(
     branch: str | None,
     dry_run: bool,
 ) -> Edited:
-    name = branch or ws.config.default_branch
+    name = ws.config.default_branch if branch is None else check_branch(branch)
+    if name in ws.config.stages:
+        raise PolicyRefused(
+            f"{name} is a stage: it moves by promotion only",
+            code="stage-is-protected",
+            hint="leave --branch out, or name a branch such as working/NAME",
+            context={"reasons": [f"{name} is a stage"]},
+        )
     found = ws.tip(name)
     start = found.commit if found else ws.default_tip().commit
     before = _about(ws, start, name, asset)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import Conflict, NotFound, PolicyRefused, UsageError
+from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, UsageError
+from gitml.git.names import check_branch
 from gitml.git.repository import Repository
 from gitml.git.types import Operation
 from gitml.model.config import Config
@@ -164,6 +165,7 @@ def register(
     source = FolderSource([ws.caller / path for path in paths], follow_links=follow_links)
     store_name, store = ws.stores(config).target(offline=offline)
     existing = _existing(ws, asset)
+    _refuse_confusable(existing, asset, given)
     warnings = [*_dirty_warning(draft)]
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
@@ -181,6 +183,8 @@ def register(
 
 def _target(ws: Workspace, branch: str | None) -> _Target:
     head = ws.repo.head()
+    if branch is not None:
+        check_branch(branch)
     if branch is None:
         if head.branch is None or head.operation in (Operation.REBASE, Operation.BISECT):
             raise UsageError(
@@ -245,7 +249,7 @@ def _draft(ws: Workspace, asset: AssetId, given: Given, config: Config) -> Point
     nothing = Contents.empty()
     identity = ws.repo.identity()
     return Pointer(
-        id=VersionId(asset=asset, version=Version.parse(given.version or "1")),
+        id=VersionId(asset=asset, version=Version.parse("1" if given.version is None else given.version)),
         description=given.message,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         author=f"{identity.name} <{identity.email}>",
@@ -310,11 +314,19 @@ def _existing(ws: Workspace, asset: AssetId) -> list[Version]:
     found: dict[str, Version] = {}
     for commit in sorted(set(ws.branch_tips().values())):
         folder = ws.at(commit).path(asset.folder)
-        for entry in ws.repo.tree(commit, folder, recursive=False):
-            name = entry.path.rsplit("/", 1)[-1]
-            if entry.kind == "tree" and name not in found:
-                found[name] = Version.parse(name)
+        for entry in ws.repo.tree(commit, folder):
+            name, _, file = entry.path.removeprefix(f"{folder}/").partition("/")
+            version = _version_or_none(name) if file == POINTER_FILE and name not in found else None
+            if version is not None:
+                found[name] = version
     return sorted(found.values())
+
+
+def _version_or_none(name: str) -> Version | None:
+    try:
+        return Version.parse(name)
+    except InvalidInput:
+        return None
 
 
 def _compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
@@ -348,6 +360,21 @@ def _says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) ->
     return old.contents.digest == root.tree and all(was == now for said, was, now in pairs if said)
 
 
+def _refuse_confusable(existing: Sequence[Version], asset: AssetId, given: Given) -> None:
+    """Refuse, before any byte is written, a version that only looks different from another."""
+    if given.version is None:
+        return
+    wanted = Version.parse(given.version)
+    same = next((version for version in existing if version.same_as(wanted)), None)
+    if same is not None and same.text != wanted.text:
+        raise Conflict(
+            f"{asset}@{wanted} would be confused with {asset}@{same}",
+            code="version-exists",
+            hint="leave --version out for the next number, or name another",
+            context={"ref": f"{asset}@{same}"},
+        )
+
+
 def _refuse_taken(existing: Sequence[Version], asset: AssetId, given: Given) -> None:
     if given.version is None:
         return
@@ -355,9 +382,7 @@ def _refuse_taken(existing: Sequence[Version], asset: AssetId, given: Given) -> 
     same = next((version for version in existing if version.same_as(wanted)), None)
     if same is not None:
         raise Conflict(
-            f"{asset}@{same} exists with other contents or fields; a version is write-once"
-            if same.text == wanted.text
-            else f"{asset}@{wanted} would be confused with {asset}@{same}",
+            f"{asset}@{same} exists with other contents or fields; a version is write-once",
             code="version-exists",
             hint="leave --version out for the next number, or name another",
             context={"ref": f"{asset}@{same}"},
