@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -213,14 +213,19 @@ class _Composer:
         self.lines: dict[Path, int] = {}
 
     def document(self) -> Any:
-        events: Iterator[Any] = yaml.parse(self._text, Loader=_Loader)
+        loader = _Loader(self._text)
+        try:
+            return self._composed(loader.get_event)
+        finally:
+            loader.dispose()
+
+    def _composed(self, next_event: Callable[[], Any]) -> Any:
         root: list[Any] = []
         # One frame per open collection: container, its path, and the key that waits for its value.
         stack: list[tuple[Any, Path]] = [(root, ())]
         keys: list[str | None] = [None]
         documents = nodes = 0
-        for event in events:
-            kind = type(event)
+        while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
             if kind is yaml.ScalarEvent:
                 nodes += 1
                 container, path = stack[-1]
