@@ -102,7 +102,7 @@ def _training() -> ModuleType:
     try:
         from gitml.cli import digits
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("numpy", "sklearn"):
+        if error.name is None or error.name.partition(".")[0] not in ("numpy", "sklearn", "threadpoolctl"):
             raise
         raise UsageError(
             f"the demo needs scikit-learn and NumPy, and {error.name} is not installed",
