@@ -28,6 +28,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
+_MAX_MESSAGE = 2000
+_LINE_BREAKS = {
+    code: repr(chr(code))[1:-1] for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)
+}
+
+
+def _one_line(message: str) -> str:
+    """What was typed or found may stand in a message; it must not break its line or drown it."""
+    message = message.translate(_LINE_BREAKS)
+    return message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…"
+
+
 class GitMLError(Exception):
     """Root of all errors that GitML raises on purpose.
 
@@ -49,6 +61,7 @@ class GitMLError(Exception):
         hint: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> None:
+        message = _one_line(message)
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
