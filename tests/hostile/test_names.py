@@ -90,18 +90,6 @@ MOMENTS = [
     "", "yesterday", "2026-13-01", "2026-01-32", "9" * 5000, "2026-01-01T25:00:00Z", "-1", "0000-00-00", "1e400",
     "2026-01-01\n", "٢٠٢٦-01-01",
 ]  # fmt: skip
-    "",
-    "yesterday",
-    "2026-13-01",
-    "2026-01-32",
-    "9" * 5000,
-    "2026-01-01T25:00:00Z",
-    "-1",
-    "0000-00-00",
-    "1e400",
-    "2026-01-01\n",
-    "٢٠٢٦-01-01",
-]
 
 # What `alias` and `promote` say of a word that is no name may be "usage", "invalid" or "not found", never "unexpected".
 REFUSALS = (2, 3, 4, 5, 12)
