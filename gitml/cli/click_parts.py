@@ -13,7 +13,7 @@ from gitml.cli import log
 from gitml.cli.commands import Entry, full_names
 from gitml.cli.session import Session
 from gitml.cli.suggest import nearest_command, nearest_option
-from gitml.errors import NotFound
+from gitml.errors import AccessDenied, NotFound
 
 _GLOBAL = "gitml_global"
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -282,7 +282,14 @@ def command(
         def run(*args: Any, **kwargs: Any) -> None:
             session = session_of(click.get_current_context())
             log.start(session.verbosity)
-            function(session, *args, **kwargs)
+            try:
+                function(session, *args, **kwargs)
+            except AccessDenied as error:
+                from gitml.cli.confirm import trusts_moved_store
+
+                if not trusts_moved_store(session, error):
+                    raise
+                function(session, *args, **kwargs)
 
         run.__doc__ = function.__doc__
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -12,10 +11,12 @@ from gitml._version import __version__
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
     if sys.argv[1:] == ["--version"]:
-        with contextlib.suppress(OSError):
+        try:
             # Past the buffer, so that a failure leaves nothing behind, and the program reports it as any other.
             os.write(sys.stdout.fileno(), f"gitml {__version__}\n".encode())
             return
+        except OSError:
+            pass
     # The terminal library costs three times as long as the interpreter's own start.
     from gitml.cli.app import root
 

@@ -59,7 +59,7 @@ class Node:
     children: Sequence[Node] = field(default=())
 
 
-class ReaderGone(Exception):  # noqa: N818 - not an error: `gitml list | head` has read enough
+class ReaderGone(Exception):
     """Whoever read our output has closed it."""
 
 
@@ -165,7 +165,9 @@ class Printer:
         from rich import box
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+        table = Table(
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
+        )
         for position, head in enumerate(heads):
             table.add_column(
                 head.title,

@@ -176,10 +176,15 @@ def _history_row(entry: HistoryEntry) -> list[Piece]:
         str(entry.to_version or "-"),
         Styled(entry.kind.value, Style.WARN if entry.kind.value == "moved" else Style.PLAIN),
         str(entry.request) if entry.request is not None else "",
-        entry.author,
-        ", ".join(entry.approvers),
+        _name(entry.author),
+        ", ".join(map(_name, entry.approvers)),
         short_commit(entry.commit),
     ]
+
+
+def _name(person: str) -> str:
+    """The name alone, where there is one: a row has little room."""
+    return person.partition(" <")[0] or person
 
 
 def history_refs(result: History) -> Iterator[str]:

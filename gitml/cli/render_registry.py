@@ -32,7 +32,7 @@ def initialised(result: Initialised, out: Printer) -> None:
         )
     out.fields(
         [
-            ("registry", result.registry),
+            ("registry", result.registry or "a new random id"),
             ("default branch", result.default_branch),
             ("store", result.store or "embedded: bytes stay in this clone until a store is configured"),
             ("remote", result.remote or "none"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -98,3 +100,75 @@ def test_completion_offers_commands(program: Program, environment: dict[str, str
     ran = program("prom", env=environment | {"PYTHONPATH": os.fspath(ROOT)} | asked)
     assert ran.returncode == 0
     assert "promote" in ran.stdout
+
+
+def _moved_store(program: Program, tmp_path: Path) -> None:
+    """A registry whose `gitml.yaml` names another folder than the one that was used before."""
+    (tmp_path / "work" / "a.txt").write_text("hello\n")
+    assert program("init", "--store", "../store").returncode == 0
+    assert program("register", "datasets/digits", "a.txt").returncode == 0
+    config = tmp_path / "work" / "gitml.yaml"
+    (tmp_path / "store").rename(tmp_path / "moved")
+    config.write_text(config.read_text().replace("../store", "../moved"))
+    subprocess.run(["git", "commit", "-qam", "move the store"], cwd=tmp_path / "work", check=True)
+
+
+def _on_terminal(program: Program, answer: bytes, *words: str) -> tuple[int, str]:
+    """Run with a terminal as stdin and stderr; gives the exit code and what stood on the terminal."""
+    ours, theirs = os.openpty()
+    os.write(ours, answer)
+    ran = program(*words, stdin=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            break
+        if not part:
+            break
+        said += part
+    os.close(ours)
+    return ran.returncode, said.decode()
+
+
+def test_a_store_that_has_moved_is_refused_where_nobody_can_be_asked(
+    program: Program, tmp_path: Path
+) -> None:
+    _moved_store(program, tmp_path)
+    for words in (["verify"], ["verify", "-y"]):
+        ran = program(*words, stdin=subprocess.DEVNULL)
+        assert ran.returncode == 10
+        assert "gitml store trust default" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "code"),
+    [(b"y\n", ["verify"], 0), (b"n\n", ["verify"], 10), (b"", ["verify", "-y"], 0)],
+)
+def test_a_person_is_asked_about_a_store_that_has_moved(
+    program: Program, tmp_path: Path, answer: bytes, words: list[str], code: int
+) -> None:
+    _moved_store(program, tmp_path)
+    ended, said = _on_terminal(program, answer, *words)
+    assert ended == code, said
+    assert ("Use it there from now on?" in said) == ("-y" not in words)
+
+
+def test_control_c_ends_quietly(program: Program, tmp_path: Path) -> None:
+    script = tmp_path / "bin" / "gitml"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom support.cli_commands import tiny\ntiny.main(sys.argv[1:], 'tiny')\n"
+    )
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join([os.fspath(ROOT), os.fspath(ROOT / "tests")])}
+    with subprocess.Popen(
+        [script, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "gitml: stopped\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
 from collections.abc import Callable
 
 import click
@@ -79,6 +80,15 @@ def fail(session: Session, how: str) -> None:
     raise FAILURES[how]()
 
 
+@command("wait", examples=["tiny wait"])
+def wait(session: Session) -> None:
+    """Wait until stopped."""
+    session.progress.begin("waiting", total_bytes=10)
+    session.out.line("waiting")
+    session.out.flush()
+    threading.Event().wait()
+
+
 PARTS = (Entry("echo", _HERE, "echo", "Say words."),)
 
 
@@ -94,6 +104,7 @@ SECTIONS = (
             Entry("echo", _HERE, "echo", "Say words."),
             Entry("note", _HERE, "note", "Tell something on the way."),
             Entry("fail", _HERE, "fail", "Fail in one of many ways."),
+            Entry("wait", _HERE, "wait", "Wait until stopped."),
             Entry("parts", _HERE, "parts", "A group."),
         ),
     ),
