@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         remove(context.folder)
         print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     about = {"versions": peers.versions(), "python": platform.python_version(), "sizes": asdict(sizes)}
-    print(markdown(results, {name: title for name, (title, _) in ROWS.items()}))
-    print("\n" + ", ".join(about["versions"].values()))
+    print(markdown(results, {name: title for name, (title, _) in ROWS.items()}, judge=not given.quick))
+    print("\n" + ", ".join(f"{name} {version}" for name, version in about["versions"].items()))
     write_json(given.json or folder / "result.json", results, about)
     return 1 if not given.quick and missed(results.values()) else 0
 

@@ -45,8 +45,8 @@ class Outcome:
     figures: Mapping[str, str] = field(default_factory=dict)
 
 
-def markdown(results: Mapping[str, Outcome], titles: Mapping[str, str]) -> str:
-    """Goals and verdicts first, absolute figures below."""
+def markdown(results: Mapping[str, Outcome], titles: Mapping[str, str], *, judge: bool = True) -> str:
+    """Goals and verdicts first, absolute figures below; without verdicts where the data is too small for one."""
     lines = ["| work | compared | goal | measured | |", "|---|---|---|---|---|"]
     for name, outcome in results.items():
         for number, check in enumerate(outcome.checks):
@@ -55,7 +55,8 @@ def markdown(results: Mapping[str, Outcome], titles: Mapping[str, str]) -> str:
                 "–" if check.measured is None else f"{_number(check.measured)} {check.unit}{check.detail}"
             )
             goal = f"≤ {_number(check.limit)} {check.unit}"
-            lines.append(f"| {title} | {check.what} | {goal} | {measured} | {check.verdict} |")
+            verdict = check.verdict if judge or check.measured is None else "too small to tell"
+            lines.append(f"| {title} | {check.what} | {goal} | {measured} | {verdict} |")
     lines += ["", "| work | absolute figures on this machine |", "|---|---|"]
     for name, outcome in results.items():
         parts = [

@@ -166,13 +166,12 @@ class Peers:
             "restic": self.restic and [self.restic, "version"],
             "borg": self.borg and [self.borg, "--version"],
         }
-        return {
-            name: subprocess.run(call, capture_output=True, text=True, check=True)
-            .stdout.strip()
-            .splitlines()[0]
-            for name, call in calls.items()
-            if call
-        }
+        found = {}
+        for name, call in calls.items():
+            if call:
+                printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+                found[name] = next(word for word in printed.split() if word[0].isdigit())
+        return found
 
     def _from_system(self, name: str, *, complain: bool = True) -> Path | None:
         found = shutil.which(name)
