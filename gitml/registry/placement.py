@@ -175,7 +175,14 @@ def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Pla
     found = wanted.found
     folder = _record_folder(ws, wanted.destination)
     cache = FileCache.load(folder / "files")
-    plan = plan_placement(wanted.tree, wanted.destination, cache, select=wanted.select, force=force)
+    plan = plan_placement(
+        wanted.tree,
+        wanted.destination,
+        cache,
+        select=wanted.select,
+        force=force,
+        trusted=_trusted(ws, wanted.destination),
+    )
     if dry_run:
         return _rehearsed(wanted, plan)
     _refuse_blocked(wanted, plan)
@@ -194,6 +201,12 @@ def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Pla
         removed=done.removed,
         written_bytes=done.written_bytes,
     )
+
+
+def _trusted(ws: Workspace, destination: Path) -> Path | None:
+    """The folder above the destination whose own path may hold symbolic links: below it, git's files could plant one."""
+    top = ws.repo.top
+    return top if top is not None and destination.is_relative_to(top) else None
 
 
 def _rehearsed(wanted: _Wanted, plan: PlacePlan) -> Placement:

@@ -289,6 +289,7 @@ class Fetch:
         held.slices -= 1
         if not held.slices:
             self._in_flight -= held.size_bytes
+            self._packs.recycle(held.body)
 
     def _load(self, work: _PackWork) -> None:
         """Read a pack, and cut its work into slices."""

@@ -66,12 +66,33 @@ class FolderMedium:
         return status.st_size
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        with self._reading(name) as handle:
+            return self._read(handle, name, start, end)
+
+    def get_into(self, name: str, buffer: memoryview) -> int:
+        """See :class:`gitml.store.medium.ReadsInto`."""
+        with self._reading(name) as handle:
+            status = os.fstat(handle)
+            self._check_regular(status, name)
+            if status.st_size > len(buffer):
+                raise self._short(name, status.st_size, 0, len(buffer))
+            position = 0
+            while position < status.st_size:
+                count = os.preadv(handle, [buffer[position : status.st_size]], position)
+                if not count:
+                    raise self._short(name, position, 0, status.st_size)
+                position += count
+            return position
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[int]:
+        """An object opened for reading; what the system refuses is said in GitML's words."""
         check_object_name(name)
         try:
             with self._opened(name) as (folder, base):
                 handle = os.open(base, _READ, dir_fd=folder)
                 try:
-                    return self._read(handle, name, start, end)
+                    yield handle
                 finally:
                     os.close(handle)
         except FileNotFoundError as error:

@@ -69,6 +69,19 @@ class Medium(Protocol):
         """
 
 
+@runtime_checkable
+class ReadsInto(Protocol):
+    """A medium that can read into memory it is given, which saves touching fresh pages for every pack."""
+
+    def get_into(self, name: str, buffer: memoryview) -> int:
+        """Read a whole object into the beginning of a buffer; its size.
+
+        Raises:
+            NotFound: There is no such object.
+            IntegrityError: The object does not fit into the buffer.
+        """
+
+
 def body_size(body: Buffers) -> int:
     """Bytes in all parts of a body."""
     return sum(len(part) if not isinstance(part, memoryview) else part.nbytes for part in body)

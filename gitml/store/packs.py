@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import secrets
 import threading
@@ -18,12 +19,13 @@ from typing import Final
 from gitml.errors import GitMLError, IntegrityError
 from gitml.store import layout
 from gitml.store.codec import Codec, decode_chunk
-from gitml.store.medium import Buffer, Medium
+from gitml.store.medium import Buffer, Medium, ReadsInto
 from gitml.store.pack import Footer, PackRef, decode_footer, split_pack
 
 _GAP_BYTES: Final = 512 * 1024
 _ROW_BYTES: Final = 40  # of a footer, for a chunk: id, two lengths, codec
 _MOST_KEPT_CHUNKS: Final = 60_000
+_PAGES_BYTES: Final = 33 * 1024 * 1024  # most packs and their footers fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,18 @@ class PackBody:
 
     Args:
         parts: Ranges in order: where each starts in the pack, and its bytes.
+        pages: The memory that they lie in, if it is to be used again.
     """
 
-    def __init__(self, name: str, footer: KnownFooter, parts: Sequence[tuple[int, memoryview]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        footer: KnownFooter,
+        parts: Sequence[tuple[int, memoryview]],
+        pages: mmap.mmap | None = None,
+    ) -> None:
         self.name = name
+        self.pages = pages
         self.known = footer
         self._footer = footer.footer
         self._begins = [start for start, _ in parts]
@@ -111,6 +121,7 @@ class PackReader:
         self._cache = cache
         self._lock = threading.Lock()
         self._footers: OrderedDict[bytes, KnownFooter] = OrderedDict()
+        self._pages: list[mmap.mmap] = []
         self._kept_chunks = 0
 
     def footer(self, pack: PackRef) -> KnownFooter:
@@ -163,6 +174,8 @@ class PackReader:
             known = self.footer(pack)
         ranges = _ranges(known.footer, runs, _GAP_BYTES)
         if sum(end - start for start, end in ranges) * 2 > pack.size_bytes:
+            if isinstance(self._medium, ReadsInto):
+                return self._load_whole(pack, name)
             ranges = [(ranges[0][0], ranges[-1][1])]
         parts = [(start, memoryview(self._medium.get(name, start, end))) for start, end in ranges]
         return PackBody(name, known, parts)
@@ -175,12 +188,34 @@ class PackReader:
         return PackBody(name, known, [(start, memoryview(self._medium.get(name, start, end)))])
 
     def _load_whole(self, pack: PackRef, name: str) -> PackBody:
-        data = self._medium.get(name)
+        pages: mmap.mmap | None = None
+        if isinstance(self._medium, ReadsInto):
+            pages = self._take(pack.size_bytes)
+            view = memoryview(pages)
+            data = view[: self._medium.get_into(name, view)]
+        else:
+            data = memoryview(self._medium.get(name))
         payload, footer = split_pack(data, pack.id, name)
         known = self._keep(pack, footer)
         if self._cache is not None:
             self._save(pack.hex, data[len(payload) : len(data) - 12])
-        return PackBody(name, known, [(0, payload)])
+        return PackBody(name, known, [(0, payload)], pages)
+
+    def _take(self, size_bytes: int) -> mmap.mmap:
+        """Memory for a pack: what an earlier one has left, for fresh pages cost more than reading into them."""
+        with self._lock:
+            for number, pages in enumerate(self._pages):
+                if len(pages) >= size_bytes:
+                    return self._pages.pop(number)
+            self._pages.clear()
+        return mmap.mmap(-1, max(size_bytes, _PAGES_BYTES))
+
+    def recycle(self, body: PackBody) -> None:
+        """Take a body's memory back; nobody may look at its chunks any more."""
+        if body.pages is not None:
+            with self._lock:
+                self._pages.append(body.pages)
+            body.pages = None
 
     def _keep(self, pack: PackRef, footer: Footer) -> KnownFooter:
         known = known_footer(footer)
