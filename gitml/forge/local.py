@@ -30,7 +30,7 @@ from gitml.git.types import Identity
 from gitml.model.progress import SILENT, Progress
 from gitml.model.request import EventKind, RequestEvent
 
-ATTEMPTS = 60
+ATTEMPTS = 40
 _MAX_TEXT_BYTES = 16384
 _STATES: dict[str, RequestState | None] = {
     "open": RequestState.OPEN,
@@ -334,7 +334,8 @@ class LocalForge:
 
     def _too_busy(self, what: str) -> Busy:
         return Busy(
-            f"could not {what}: others wrote to {self.shared.name} at each of {ATTEMPTS} attempts",
+            f"could not {what}: {self.shared.name} had something else at each of {ATTEMPTS} attempts"
+            + (f" ({self.shared.lost})" if self.shared.lost else ""),
             code="too-many-writers",
             hint="run it again",
         )

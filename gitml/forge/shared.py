@@ -1,22 +1,24 @@
 """The one repository that a team shares: the remote if there is one, else this one.
 
-Owns how its branches and requests are read and moved. With a remote, one fetch copies both below
-`refs/gitml/remotes/REMOTE/`, a folder of refs that is GitML's own, so that branches deleted there vanish from the
-copy without touching anybody's remote-tracking refs; those are only ever moved forward to what was read.
+Owns how its branches and requests are read and moved. With a remote, its refs are asked for and the commits that are
+missing here are fetched by their ids: what was deleted there is gone here at once, nobody's refs are pruned, and no
+ref of this clone is written but the remote-tracking branches, which follow what was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
-from gitml.errors import PolicyRefused
+from gitml.errors import AccessDenied, Busy, Conflict, GitMLError, PolicyRefused, StoreUnavailable
 from gitml.git.repository import Repository
 from gitml.git.types import PushRef, PushStatus, RefUpdate
 
 HEADS = "refs/heads/"
 REQUESTS = "refs/gitml/requests/"
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +43,16 @@ class Shared:
     Args:
         repo: This clone.
         remote: Name of the remote; None where this clone is the shared repository itself.
+
+    Attributes:
+        lost: What was said when refs last could not be moved because they were stale.
     """
 
     def __init__(self, repo: Repository, remote: str | None) -> None:
         self.repo = repo
         self.remote = remote
-        self._copies = f"refs/gitml/remotes/{remote}/"
+        self.lost: str | None = None
+        self._seen: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -54,7 +60,7 @@ class Shared:
         return self.remote or "this repository"
 
     def refresh(self) -> None:
-        """Copy its branches and requests; nothing to do where it is this clone.
+        """Learn its branches and requests; nothing to do where it is this clone.
 
         Raises:
             StoreUnavailable: It cannot be reached.
@@ -62,36 +68,54 @@ class Shared:
         """
         if self.remote is None:
             return
-        specs = [f"+{HEADS}*:{self._copies}heads/*", f"+{REQUESTS}*:{self._copies}requests/*"]
-        self.repo.fetch(self.remote, specs, prune=True)
-        self._follow()
+        for attempt in range(_ATTEMPTS):
+            refs = self.repo.remote_refs(self.remote, f"{HEADS}*", f"{REQUESTS}*")
+            refs = {ref: oid for ref, oid in refs.items() if ref.startswith((HEADS, REQUESTS))}
+            missing = sorted({oid for oid in refs.values() if self.repo.resolve(oid) is None})
+            try:
+                if missing:
+                    self.repo.fetch(self.remote, missing)
+                break
+            except (StoreUnavailable, AccessDenied):
+                raise
+            except GitMLError:
+                # A ref may have moved between the question and the fetch, and an old server gives tips only.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        self._seen = refs
+        self._follow(self.branches())
 
-    def _follow(self) -> None:
-        """Bring the remote-tracking branches to what was read; none is deleted."""
+    def _follow(self, branches: Mapping[str, str]) -> None:
+        """Bring remote-tracking branches to what was read; none is deleted.
+
+        They are a convenience for reading `@STAGE` later: a lock that another process holds, or left, does not fail
+        the command.
+        """
         tracking = f"refs/remotes/{self.remote}/"
         known = self.repo.refs(tracking)
-        for branch, commit in self.branches().items():
+        for branch, commit in branches.items():
             ref = tracking + branch
             if known.get(ref) != commit:
-                # Another process may move it to something newer at the same time, and then that stands.
-                self.repo.update_ref(ref, commit, known.get(ref))
+                with suppress(Busy, Conflict):
+                    self.repo.update_ref(ref, commit, known.get(ref))
+
+    def _refs(self, prefix: str) -> dict[str, str]:
+        refs = self.repo.refs(prefix) if self.remote is None else self._seen
+        return {ref.removeprefix(prefix): commit for ref, commit in refs.items() if ref.startswith(prefix)}
 
     def branches(self) -> dict[str, str]:
         """Its branches as last read: name -> commit."""
-        prefix = HEADS if self.remote is None else f"{self._copies}heads/"
-        return {ref.removeprefix(prefix): commit for ref, commit in self.repo.refs(prefix).items()}
+        return self._refs(HEADS)
 
     def branch(self, name: str) -> str | None:
         """Tip of one branch as last read."""
-        ref = HEADS + name if self.remote is None else f"{self._copies}heads/{name}"
-        return self.repo.refs(ref).get(ref)
+        ref = HEADS + name
+        return (self.repo.refs(ref) if self.remote is None else self._seen).get(ref)
 
     def requests(self) -> dict[int, str]:
         """Its requests as last read: number -> newest event; other names there are nobody's requests."""
-        prefix = REQUESTS if self.remote is None else f"{self._copies}requests/"
         found: dict[int, str] = {}
-        for ref, commit in self.repo.refs(prefix).items():
-            text = ref.removeprefix(prefix)
+        for text, commit in self._refs(REQUESTS).items():
             if text.isascii() and text.isdecimal() and not text.startswith("0") and len(text) < 10:
                 found[int(text)] = commit
         return found
@@ -118,22 +142,11 @@ class Shared:
                 context={"refs": sorted(results)},
             )
         if not all(result.ok for result in results.values()):
+            self.lost = next((result.reason for result in results.values() if result.reason), None)
             return Moved.STALE
-        for move in moves:
-            self._copy(move)
+        self._seen |= {move.ref: move.new for move in moves}
+        self._follow({m.ref.removeprefix(HEADS): m.new for m in moves if m.ref.startswith(HEADS)})
         return Moved.DONE
-
-    def _copy(self, move: RefMove) -> None:
-        """Note in the copies, and in the remote-tracking branch, what was just pushed."""
-        if move.ref.startswith(HEADS):
-            branch = move.ref.removeprefix(HEADS)
-            names = [f"{self._copies}heads/{branch}", f"refs/remotes/{self.remote}/{branch}"]
-        else:
-            names = [f"{self._copies}requests/{move.ref.removeprefix(REQUESTS)}"]
-        known = self.repo.refs(*names)
-        for name in names:
-            if known.get(name) != move.new:
-                self.repo.update_ref(name, move.new, known.get(name))
 
     def _move_here(self, moves: Sequence[RefMove]) -> Moved:
         """Move refs of this very repository, the stage first.

@@ -18,7 +18,6 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
 from gitml.promotion.view import (
     CONFIG_FILE,
-    POINTER_FILE,
     REGULAR_MODES,
     Defect,
     File,
@@ -439,16 +438,3 @@ RULES: tuple[Callable[[Case], Iterator[Problem]], ...] = (
     _require,
     _approvals,
 )
-__all__ = [
-    "POINTER_FILE",
-    "RULES",
-    "Case",
-    "Evidence",
-    "Found",
-    "Move",
-    "Problem",
-    "Reviews",
-    "Rule",
-    "Shape",
-    "judge",
-]
