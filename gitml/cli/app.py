@@ -15,7 +15,7 @@ import click
 from gitml._version import __version__
 from gitml.cli.click_parts import LazyGroup, session_of
 from gitml.cli.commands import SECTIONS
-from gitml.cli.output import ReaderGone, silence
+from gitml.cli.output import ReaderGoneError, silence
 from gitml.cli.session import Session
 
 _COMPLETION_VARIABLE = "_GITML_COMPLETE"
@@ -55,7 +55,7 @@ class Root(LazyGroup):
         try:
             code = self._invoke(words, program, session, extra)
             session.out.flush()
-        except ReaderGone:
+        except ReaderGoneError:
             session.close_progress()
             silence(sys.stdout)
             return 0

@@ -27,7 +27,7 @@ from gitml.model.redact import redact
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_MAX_FAILED_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +60,33 @@ class Failure:
         return {"code": self.code, "message": self.message, "hint": self.hint, "context": self.context}
 
     def print(self, stream: TextIO, *, verbosity: int = 0) -> None:
-        """Tell a person, in three lines at most but for the list of what failed and the traceback of `-vv`."""
+        """Tell a person, in three lines at most, but for lists of what failed and the traceback of `-vv`."""
         if self.exit_code == Interrupted.exit_code:
             stream.write("gitml: stopped\n")
             return
         if verbosity >= 2:
             stream.writelines(visible(line) + "\n" for line in self.details.splitlines())
         stream.write(f"gitml: {one_line(self.message)}\n")
-        failed = list((self.failed or {}).items())
-        for name, error in failed[:_MAX_FAILED_SHOWN]:
-            stream.write(f"  {one_line(name)}: {one_line(str(error['message']))}\n")
-        if len(failed) > _MAX_FAILED_SHOWN:
-            stream.write(f"  and {len(failed) - _MAX_FAILED_SHOWN:,} more; --json lists them all\n")
+        items = self._items()
+        for item in items[:_MAX_SHOWN]:
+            stream.write(f"  {one_line(item)}\n")
+        if len(items) > _MAX_SHOWN:
+            stream.write(f"  and {len(items) - _MAX_SHOWN:,} more; --json lists them all\n")
         if self.hint:
             stream.write(f"Try: {one_line(self.hint)}\n")
+
+    def _items(self) -> list[str]:
+        """What stands under the message: the failures of a batch, and the faults where the message has one of many."""
+        failed = [f"{name}: {error['message']}" for name, error in (self.failed or {}).items()]
+        faults = self.context.get("faults")
+        if not isinstance(faults, list) or len(faults) < 2:
+            return failed
+        return failed + [
+            ": ".join(str(value) for value in fault.values() if value)
+            if isinstance(fault, dict)
+            else str(fault)
+            for fault in faults
+        ]
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -59,7 +59,7 @@ class Node:
     children: Sequence[Node] = field(default=())
 
 
-class ReaderGone(Exception):
+class ReaderGoneError(Exception):
     """Whoever read our output has closed it."""
 
 
@@ -127,7 +127,7 @@ class Printer:
         """Text as it stands: for bytes of the user's own that must arrive unchanged.
 
         Raises:
-            ReaderGone: Nobody reads any more.
+            ReaderGoneError: Nobody reads any more.
         """
         try:
             self._stream.write(text)
@@ -138,7 +138,7 @@ class Printer:
         """Hand everything to the system, so that a full disk or a closed pipe shows here.
 
         Raises:
-            ReaderGone: Nobody reads any more.
+            ReaderGoneError: Nobody reads any more.
         """
         try:
             self._stream.flush()
@@ -209,7 +209,7 @@ def _wraps(drawing: object) -> bool:
 def _gone(error: OSError) -> Exception:
     if error.errno != errno.EPIPE:
         return error
-    return ReaderGone()
+    return ReaderGoneError()
 
 
 def silence(stream: TextIO) -> None:

@@ -298,3 +298,23 @@ def test_completion_scripts() -> None:
         assert "gitml" in ran.stdout
         assert "_GITML_COMPLETE" in ran.stdout
     assert run("completion", "tcsh").exit_code == 2
+
+
+def test_damage_is_listed(team: Any) -> None:
+    packs = sorted(
+        path for path in (team.folder / "store").rglob("*") if path.is_file() and "pack" in path.as_posix()
+    )
+    assert packs
+    for pack in packs:
+        pack.chmod(0o644)
+        pack.write_bytes(b"\0" * pack.stat().st_size)
+    ran = team.ada("verify", "--deep")
+    assert ran.exit_code == 6
+    lines = ran.stderr.splitlines()
+    assert lines[0].startswith("gitml: ")
+    listed = [line for line in lines if line.startswith("  ")]
+    assert any("datasets/digits@1" in line for line in listed)
+    assert any("models/digits@1" in line for line in listed)
+    body = team.ada("verify", "--deep", "--json")
+    assert body.exit_code == 6
+    assert len(document(body)["error"]["context"]["faults"]) >= 2

@@ -5,7 +5,7 @@ import re
 import pytest
 from support.cli import GonePipe, Terminal
 
-from gitml.cli.output import Column, Node, Printer, ReaderGone, Style, Styled
+from gitml.cli.output import Column, Node, Printer, ReaderGoneError, Style, Styled
 
 ROWS = [["models/digits@3", Styled("4.6 MiB", Style.GOOD), ""], ["models/x@1", "1 B", ""]]
 HEADS = ["REFERENCE", Column("SIZE", right=True), "NOTE"]
@@ -76,5 +76,5 @@ def test_long_lines_are_not_cut_or_wrapped_where_a_person_copies_from() -> None:
 
 @pytest.mark.parametrize("rich", [False, True])
 def test_a_reader_that_is_gone_is_told_apart_from_other_failures(rich: bool) -> None:
-    with pytest.raises(ReaderGone):
+    with pytest.raises(ReaderGoneError):
         Printer(GonePipe(), rich=rich).line("hello")
