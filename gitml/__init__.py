@@ -12,12 +12,13 @@ current folder. Nothing heavy is imported before the first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from gitml._version import __version__
 
+TYPE_CHECKING = False  # as typing has it, without the time that importing typing takes
 if TYPE_CHECKING:
-    from gitml.api import Registry, init
+    from typing import Any
+
+    from gitml.api import Registry, doctor, init
     from gitml.errors import GitMLError
     from gitml.model.reference import AssetRef
 
@@ -40,11 +41,11 @@ _VERBS = (
     "verify",
 )
 
-__all__ = ["AssetRef", "GitMLError", "Registry", "__version__", "init", *_VERBS]  # noqa: PLE0604
+__all__ = ["AssetRef", "GitMLError", "Registry", "__version__", "doctor", "init", *_VERBS]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Registry", "init"):
+    if name in ("Registry", "doctor", "init"):
         from gitml import api
 
         return getattr(api, name)

@@ -16,6 +16,7 @@ from typing import Any
 from gitml.errors import UsageError
 from gitml.forge.base import Request
 from gitml.forge.detect import open_forge
+from gitml.forge.local import LocalForge
 from gitml.model.names import AssetId
 from gitml.model.progress import SILENT, Progress
 from gitml.model.where import parse_where
@@ -58,6 +59,16 @@ def init(
     return initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
 
 
+def doctor(path: Paths = ".", *, registry: Paths | None = None) -> _doctor.Diagnosis:
+    """Judge the installation: git, identity, configuration, store, remote, protection of the stages.
+
+    Args:
+        path: Where the caller is; it need not be in a registry.
+        registry: The registry's folder, if it is not at or above `path`.
+    """
+    return _doctor.diagnose(path, registry)
+
+
 class Registry:
     """The registry of the nearest `gitml.yaml` at or above a folder.
 
@@ -88,6 +99,13 @@ class Registry:
     def _open(self) -> Workspace:
         """A fresh view, so that a long-lived Registry sees what others did since."""
         return Workspace.open(self._path, self._registry, progress=self._progress, jobs=self._jobs)
+
+    def _open_to_change(self, *, dry_run: bool = False) -> Workspace:
+        """As :meth:`_open`; what a killed run left half done is settled first, even if nothing else is to do."""
+        ws = self._open()
+        if not dry_run:
+            ws.repo.recover_locks()
+        return ws
 
     def register(
         self,
@@ -137,7 +155,7 @@ class Registry:
             Conflict: The version exists with other contents or fields.
             PolicyRefused: The branch is a stage, or the contents were purged.
         """
-        ws = self._open()
+        ws = self._open_to_change(dry_run=dry_run)
         given = _register.Given(
             version=version,
             bump=bump,
@@ -262,7 +280,9 @@ class Registry:
         Raises:
             Conflict: The branch has diverged, or files are in the way.
         """
-        return _sync.pull(self._open(), refs, every=all, force=force, dry_run=dry_run)
+        return _sync.pull(
+            self._open_to_change(dry_run=dry_run), refs, every=all, force=force, dry_run=dry_run
+        )
 
     def push(self, remote: str | None = None, *, verify: bool = True, dry_run: bool = False) -> _sync.Pushed:
         """Send bytes, then refs; sets the upstream the first time.
@@ -276,7 +296,7 @@ class Registry:
             UsageError: No remote, or no store to send the bytes to.
             Conflict: The remote has a version with another pointer, or has moved on.
         """
-        return _sync.push(self._open(), remote, verify=verify, dry_run=dry_run)
+        return _sync.push(self._open_to_change(dry_run=dry_run), remote, verify=verify, dry_run=dry_run)
 
     def status(self, *refs: str, remote: bool = False) -> _status.Status:
         """What differs between working files, store, remote, and HEAD.
@@ -314,7 +334,9 @@ class Registry:
             NotFound: No such asset or version.
             Conflict: The alias clashes with a version or stage.
         """
-        return _edit.alias(self._open(), asset, alias, version, branch=branch, dry_run=dry_run)
+        return _edit.alias(
+            self._open_to_change(dry_run=dry_run), asset, alias, version, branch=branch, dry_run=dry_run
+        )
 
     def deprecate(
         self,
@@ -331,7 +353,12 @@ class Registry:
             NotFound: No such version or replacement.
         """
         return _edit.deprecate(
-            self._open(), ref, message=message, replaced_by=replaced_by, branch=branch, dry_run=dry_run
+            self._open_to_change(dry_run=dry_run),
+            ref,
+            message=message,
+            replaced_by=replaced_by,
+            branch=branch,
+            dry_run=dry_run,
         )
 
     def lineage(self, ref: str, *, rev: str | None = None, direction: str = "up") -> _lineage.Lineage:
@@ -381,7 +408,7 @@ class Registry:
             Conflict: The branches conflict.
         """
         return _plan.promote(
-            self._open(),
+            self._open_to_change(dry_run=dry_run),
             refs,
             target=target,
             source=source,
@@ -409,7 +436,9 @@ class Registry:
             NotFound: The asset was never on the stage, or nothing ran there before.
             PolicyRefused: The version never ran there.
         """
-        return _rollback.rollback(self._open(), asset, target=target, to=to, dry_run=dry_run)
+        return _rollback.rollback(
+            self._open_to_change(dry_run=dry_run), asset, target=target, to=to, dry_run=dry_run
+        )
 
     def history(self, what: str, *, at: str | None = None) -> _history.History:
         """Who put what on a stage, when, by which request; or what an asset went through.
@@ -422,10 +451,6 @@ class Registry:
             NotFound: No such stage or asset, or the clone is too shallow to tell.
         """
         return _history.history(self._open(), what, at=at)
-
-    def doctor(self) -> _doctor.Diagnosis:
-        """Judge the installation: git, identity, configuration, store, remote, protection of the stages."""
-        return _doctor.diagnose(self._path, self._registry)
 
     @property
     def requests(self) -> Requests:
@@ -443,6 +468,10 @@ class Requests:
 
     def __init__(self, workspace: Workspace) -> None:
         self._ws = workspace
+
+    def _forge_to_change(self) -> LocalForge:
+        self._ws.repo.recover_locks()
+        return open_forge(self._ws)
 
     def list(self, state: str = "open") -> tuple[Request, ...]:
         """Requests in a state: open, merged, closed, rejected or all; newest first.
@@ -469,7 +498,7 @@ class Requests:
             Conflict: It is not open.
             PolicyRefused: The author cannot approve.
         """
-        return open_forge(self._ws).approve(number, message)
+        return self._forge_to_change().approve(number, message)
 
     def reject(self, number: int, message: str) -> Request:
         """Reject the request, saying why.
@@ -478,7 +507,7 @@ class Requests:
             NotFound: No such request.
             Conflict: It is not open.
         """
-        return open_forge(self._ws).reject(number, message)
+        return self._forge_to_change().reject(number, message)
 
     def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
         """Judge the request against the stage as it is now, and merge it.
@@ -487,7 +516,8 @@ class Requests:
             PolicyRefused: A rule is not satisfied; lists every reason.
             Conflict: It conflicts with what the stage runs now, or is closed.
         """
-        return _merge.merge_request(self._ws, open_forge(self._ws), number, dry_run=dry_run)
+        forge = open_forge(self._ws) if dry_run else self._forge_to_change()
+        return _merge.merge_request(self._ws, forge, number, dry_run=dry_run)
 
     def close(self, number: int) -> Request:
         """Close the request without merging it.
@@ -496,7 +526,7 @@ class Requests:
             NotFound: No such request.
             Conflict: It is merged already.
         """
-        return open_forge(self._ws).close(number)
+        return self._forge_to_change().close(number)
 
 
 class Stores:

@@ -10,11 +10,11 @@ import gitml
 
 def test_the_public_names_are_these() -> None:
     assert sorted(gitml.__all__) == [
-        "AssetRef", "GitMLError", "Registry", "__version__", "alias", "deprecate", "diff", "get", "history", "init",
+        "AssetRef", "GitMLError", "Registry", "__version__", "alias", "deprecate", "diff", "doctor", "get", "history", "init",
         "lineage", "list", "open", "promote", "pull", "push", "register", "rollback", "show", "status", "verify",
     ]  # fmt: skip
     for name in gitml.__all__:
-        if name not in ("Registry", "init", *gitml._VERBS):
+        if name not in ("Registry", "doctor", "init", *gitml._VERBS):
             assert getattr(gitml, name)
     assert dir(gitml) == sorted(gitml.__all__)
 

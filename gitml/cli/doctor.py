@@ -13,5 +13,7 @@ def doctor(session: Session) -> None:
 
     Looks at git, your identity, the configuration, stores, remote, and what protects the stages.
     """
-    result = session.registry().doctor()
+    from gitml import api
+
+    result = api.doctor(registry=session.registry_path)
     session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+from gitml.model.shown import size as size
 
 # Control characters (C0 and C1), line and paragraph separators, direction overrides, zero-width characters,
 # interlinear marks, tag characters and lone surrogates: each either moves the cursor or hides from the eye.
@@ -30,19 +30,6 @@ def _escape(match: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def size(size_bytes: float) -> str:
-    """A number of bytes in binary units with one decimal; below 1 KiB the exact number."""
-    if abs(size_bytes) < 1024:
-        return f"{int(size_bytes)} B"
-    value = float(size_bytes)
-    for unit in _UNITS:
-        value /= 1024
-        # 1023.96 KiB would be printed as 1024.0 KiB.
-        if abs(value) < 1023.95 or unit == _UNITS[-1]:
-            return f"{value:.1f} {unit}"
-    raise AssertionError("the last unit always returns")
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, total_ordering
-from typing import Any, Literal
+from typing import Any
 
 from gitml.errors import InvalidInput, UsageError
 from gitml.model.shown import spelled
@@ -297,7 +297,7 @@ def next_integer(existing: Iterable[Version]) -> Version:
     return Version(text=str(newest.number + 1))
 
 
-def bump(newest: Version, part: Literal["major", "minor", "patch"]) -> Version:
+def bump(newest: Version, part: str) -> Version:
     """The version after a SemVer one; pre-release and build are dropped.
 
     A pre-release goes to its own release where that is what the part asks for: 1.2.0-rc.1 bumped by

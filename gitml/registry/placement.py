@@ -6,6 +6,7 @@ part of it, and the stat cache of its files. It may be deleted at any time: file
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from gitml.errors import Conflict, NoSpace, NotFound, UsageError
 from gitml.model.names import VersionId
 from gitml.model.paths import glob_matcher
+from gitml.model.shown import size
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.filecache import FileCache
@@ -247,7 +249,7 @@ def _check_room(destination: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed_bytes > free:
         raise NoSpace(
-            f"{destination} needs {needed_bytes} bytes and its file system has {free} free",
+            f"{destination} needs {size(needed_bytes)} and its file system has {size(free)} free",
             code="no-space",
             hint="free some space, or place the contents elsewhere with -o",
             context={"needed_bytes": needed_bytes, "free_bytes": free},
@@ -277,7 +279,7 @@ def _record_folder(ws: Workspace, destination: Path) -> Path:
 
 
 def _write_record(folder: Path, wanted: _Wanted) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Remember the placement, but where the repository may only be read: there every file is hashed again next time."""
     record = {
         "destination": str(wanted.destination),
         "ref": str(wanted.found.id),
@@ -285,8 +287,16 @@ def _write_record(folder: Path, wanted: _Wanted) -> None:
         "partial": wanted.partial,
     }
     temporary = folder / f".record.{os.getpid()}"
-    temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    temporary.replace(folder / "record.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        temporary.replace(folder / "record.json")
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise NoSpace(
+                f"{folder} cannot be written: {error.strerror}",
+                hint="make room on the repository's disk, then run it again",
+            ) from error
 
 
 def records(ws: Workspace) -> Iterator[Record]:

@@ -166,6 +166,8 @@ def register(
     store_name, store = ws.stores(config).target(offline=offline)
     existing = _existing(ws, asset)
     _refuse_confusable(existing, asset, given)
+    if given.bump is not None:
+        _bumped(given, existing)
     warnings = [*_dirty_warning(draft)]
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
@@ -401,9 +403,7 @@ def _claim(
     """Take a version number in the store; the root decides between writers that race."""
     stores = ws.stores(config)
     if given.version is not None or given.bump is not None:
-        version = (
-            Version.parse(given.version) if given.version else bump(max(existing), _part(given, existing))
-        )
+        version = Version.parse(given.version) if given.version else _bumped(given, existing)
         if isinstance(
             claimed := store.claim(stores.key(VersionId(asset=asset, version=version)), written), Claimed
         ):
@@ -424,10 +424,10 @@ def _claim(
         version = next_integer([*existing, version])
 
 
-def _part(given: Given, existing: Sequence[Version]) -> Any:
+def _bumped(given: Given, existing: Sequence[Version]) -> Version:
     if not existing:
         raise UsageError("--bump needs an earlier version", code="nothing-to-bump", hint="--version 0.1.0")
-    return given.bump
+    return bump(max(existing), given.bump or "")
 
 
 def _is_ours(store: Store, key: RootKey, written: WrittenTree) -> bool:
@@ -493,7 +493,7 @@ def _planned(
     if given.version is not None:
         version = Version.parse(given.version)
     else:
-        version = bump(max(existing), _part(given, existing)) if given.bump else next_integer(existing)
+        version = _bumped(given, existing) if given.bump else next_integer(existing)
     files = size_bytes = 0
     for file in source.files():
         files, size_bytes = files + 1, size_bytes + file.size_bytes

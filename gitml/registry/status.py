@@ -9,7 +9,7 @@ from pathlib import Path
 from gitml.model.names import VersionId
 from gitml.registry.placement import Record, records
 from gitml.registry.resolve import resolve
-from gitml.registry.snapshot import Snapshot
+from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.filecache import FileCache
 from gitml.store.placing import scan
@@ -105,7 +105,8 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
 
 def _compare(record: Record) -> PlacedState:
     cache = FileCache.load(record.cache_path)
-    state = scan(record.destination, cache)
+    # In the work tree the pointer lies beside the contents; no version has a file of that name at its top.
+    state = scan(record.destination, cache, ignore=(POINTER_FILE,))
     return PlacedState(
         ref=record.ref,
         destination=record.destination,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitml.errors import Conflict, NotFound, UsageError
+from gitml.errors import Busy, Conflict, NotFound, UsageError
 from gitml.git.types import PushRef
 from gitml.model.names import VersionId, highest
+from gitml.model.shown import size
 from gitml.registry.committing import HEADS
 from gitml.registry.placement import Placement, get
 from gitml.registry.resolve import resolve
@@ -16,6 +18,8 @@ from gitml.registry.stores import DEFAULT
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.reader import TreeSource
 from gitml.store.store import Claimed
+
+_LOCKED = re.compile(r"failed to (update|lock)|cannot lock ref", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +257,13 @@ def _push_refs(ws: Workspace, remote: str, branches: Sequence[PushedBranch], *, 
         results = ws.repo.push(remote, updates, hooks=verify)
         for branch in moving:
             result = results[HEADS + branch.name]
+            if not result.ok and _LOCKED.search(result.reason or ""):
+                raise Busy(
+                    f"{remote} holds {branch.name} locked: {result.reason}",
+                    code="remote-locked",
+                    hint="wait for the other push, then run it again; if there is none, remove the lock in the remote",
+                    context={"branch": branch.name, "reason": result.reason},
+                )
             if not result.ok:
                 raise Conflict(
                     f"{remote} refused {branch.name}: {result.reason}",
@@ -298,7 +309,7 @@ def pull(
         [str(resolve(ws, ref).id) + _path(ref) for ref in refs] if refs else _default_choice(ws, every=every)
     )
     size_bytes = sum(resolve(ws, ref).pointer.contents.size_bytes for ref in chosen)
-    ws.progress.note(f"placing {len(chosen)} version(s), {size_bytes} bytes of contents")
+    ws.progress.note(f"placing {len(chosen)} version(s), {size(size_bytes)} of contents")
     placements = tuple(get(ws, ref, force=force, dry_run=dry_run) for ref in chosen)
     return Pulled(remote=remote, branch=branch, old=old, new=new, placements=placements)
 
