@@ -108,4 +108,8 @@ def _replace(file: Path, data: bytes) -> None:
             raise
     except OSError as exc:
         error = NoSpace if exc.errno in (28, 122) else AccessDenied
-        raise error(f"{file} cannot be written: {exc.strerror}", code="git-permission") from exc
+        raise error(
+            f"{file} cannot be written: {exc.strerror}",
+            code="git-permission",
+            hint=f"get the right, or the room, to write {file}",
+        ) from exc

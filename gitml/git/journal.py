@@ -216,4 +216,8 @@ def _start_time(pid: int) -> str:
 
 def _translated(exc: OSError, folder: Path) -> AccessDenied | NoSpace:
     error = NoSpace if exc.errno in (28, 122) else AccessDenied
-    return error(f"{folder} cannot be written: {exc.strerror}", code="git-permission")
+    return error(
+        f"{folder} cannot be written: {exc.strerror}",
+        code="git-permission",
+        hint=f"get the right, or the room, to write {folder}",
+    )

@@ -95,7 +95,11 @@ def put(
         if exc.errno == 40:  # ELOOP: a symbolic link
             raise Conflict(f"{path!r} in {top} lies behind a symbolic link", code="files-in-the-way") from exc
         error = NoSpace if exc.errno in (28, 122) else AccessDenied
-        raise error(f"{path!r} in {top} cannot be written: {exc.strerror}", code="work-tree") from exc
+        raise error(
+            f"{path!r} in {top} cannot be written: {exc.strerror}",
+            code="work-tree",
+            hint=f"get the right, or the room, to write {top}",
+        ) from exc
 
 
 def put_back(

@@ -126,7 +126,7 @@ def _remote(ws: Workspace, remote: str | None) -> str:
             code="no-remote",
             hint="gitml init --remote URL",
         )
-    if name not in ws.repo.remotes():
+    if name not in ws.remotes:
         raise NotFound(f"there is no git remote {name!r}", code="remote-not-found", hint="git remote -v")
     return name
 
