@@ -2,14 +2,15 @@
 
 A :class:`Runner` is one process that has everything imported and forks for each command, so that a run costs
 what the command costs. The forked child can be told to count its durable steps, to die together with all that
-it started at step N, or to get an error of the operating system there; to run as another user; or to be
-allowed only small files. It changes `os` in the child, and nothing of GitML.
+it started at step N, or to get an error of the operating system there; to run without the rights of root; or
+to be allowed only small files. It changes `os` in the child, and nothing of GitML.
 
 :func:`traced` runs the program under strace instead, which also reaches the steps of git.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -115,7 +116,7 @@ class Runner:
         sticky: bool = False,
         steps: Sequence[str] = STEPS,
         below: Path | None = None,
-        uid: int | None = None,
+        powerless: bool = False,
         largest_file_bytes: int | None = None,
     ) -> Running:
         """Start a command.
@@ -129,7 +130,7 @@ class Runner:
             sticky: All later ones, too.
             steps: Which calls are steps.
             below: Only calls that name a path below this folder, or a file in it, are steps.
-            uid: Run as this user, with no privileges.
+            powerless: Files' owners and modes hold for it, even if it is root.
             largest_file_bytes: No file can grow larger.
         """
         self._count += 1
@@ -137,7 +138,7 @@ class Runner:
         question = {
             "cwd": str(cwd), "line": list(line), "env": dict(env or {}), "files": [str(name) for name in names],
             "kill_at": kill_at, "error_at": error_at, "error": error, "sticky": sticky, "steps": list(steps),
-            "below": str(below) if below else None, "uid": uid, "largest_file_bytes": largest_file_bytes,
+            "below": str(below) if below else None, "powerless": powerless, "largest_file_bytes": largest_file_bytes,
         }  # fmt: skip
         return Running(self, self.ask(question)["pid"], (names[0], names[1], names[2]))
 
@@ -199,10 +200,8 @@ def _child(question: dict[str, Any]) -> None:
             os.close(handle)
         os.environ.update(question["env"])
         os.chdir(question["cwd"])
-        if question["uid"] is not None:
-            os.setgroups([])
-            os.setresgid(question["uid"], question["uid"], question["uid"])
-            os.setresuid(question["uid"], question["uid"], question["uid"])
+        if question["powerless"] and os.geteuid() == 0:
+            _give_up_capabilities()
         if question["largest_file_bytes"] is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (question["largest_file_bytes"],) * 2)
@@ -225,6 +224,19 @@ def _child(question: dict[str, Any]) -> None:
                 steps.report(question["files"][2])
         finally:
             os._exit(code)
+
+
+def _give_up_capabilities() -> None:
+    """Stay root by name, and lose what root may do; what is started later does not get it back.
+
+    The user does not change, because the interpreter may lie in a home that only its owner can read.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    set_secure_bits, no_root_locked = 28, 0b11
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    if libc.prctl(set_secure_bits, no_root_locked, 0, 0, 0) or libc.capset(header, nothing):
+        raise OSError(ctypes.get_errno(), "the capabilities cannot be given up")
 
 
 class _Steps:
