@@ -93,7 +93,7 @@ def open_forge(ws: Workspace) -> LocalForge:
         UsageError: See :func:`forge_kind`.
         StoreUnavailable: It cannot be reached.
     """
-    remotes = ws.repo.remotes()
+    remotes = ws.remotes
     forge_kind(ws.config.forge, remotes[ws.remote] if ws.remote else None)
     forge = LocalForge(Shared(ws.repo, ws.remote), ws.config.default_branch, progress=ws.progress)
     forge.refresh()

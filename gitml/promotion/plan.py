@@ -157,7 +157,7 @@ def _resolve(ws: Workspace, target: Target, refs: Sequence[str], source: str | N
 def _check_repo(ws: Workspace, repo: str | None) -> None:
     if repo is None:
         return
-    remotes = ws.repo.remotes()
+    remotes = ws.remotes
     url = remotes[ws.remote] if ws.remote else None
     if url is None or not same_remote(url, repo):
         there = f"its remote {ws.remote} is {without_credentials(url)}" if url else "it has no remote"

@@ -7,6 +7,7 @@ assets, and it opens stores only through :mod:`gitml.registry.stores`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gitml.errors import NotFound, UsageError
@@ -155,13 +156,17 @@ class Workspace:
         """The configuration at HEAD."""
         return self.head().config
 
-    @property
+    @cached_property
+    def remotes(self) -> dict[str, str]:
+        """Name -> URL of every git remote, as it was when first asked."""
+        return self.repo.remotes()
+
+    @cached_property
     def remote(self) -> str | None:
         """The git remote that the team shares: `origin`, else the only one."""
-        remotes = self.repo.remotes()
-        if "origin" in remotes:
+        if "origin" in self.remotes:
             return "origin"
-        return next(iter(remotes)) if len(remotes) == 1 else None
+        return next(iter(self.remotes)) if len(self.remotes) == 1 else None
 
     def branch(self) -> str | None:
         """The branch that is checked out; None when HEAD is detached."""
@@ -250,8 +255,7 @@ class Workspace:
 
     def identity_url(self) -> str:
         """What this repository is called where trust in its stores is remembered."""
-        remotes = self.repo.remotes()
-        return remotes[self.remote] if self.remote else str(self.repo.common_dir)
+        return self.remotes[self.remote] if self.remote else str(self.repo.common_dir)
 
     def _store_base(self) -> Path:
         """The folder that relative store paths start from: the registry's, in the main work tree."""

@@ -271,7 +271,12 @@ class FolderSource:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP):
                 self._fault(
-                    NotFound(f"{shown(path)} does not exist", code="path-missing", context={"path": path})
+                    NotFound(
+                        f"{shown(location)} does not exist",
+                        code="path-missing",
+                        hint="name an existing file or folder",
+                        context={"path": path},
+                    )
                     if not Path(location).is_symlink()
                     else _refused(path, "is a symbolic link that leads nowhere")
                 )
