@@ -20,6 +20,7 @@ from gitml.errors import (
     AccessDenied,
     GitMLError,
     IntegrityError,
+    InvalidInput,
     NoSpace,
     NotFound,
     OutcomeUnknown,
@@ -165,6 +166,34 @@ class FolderMedium:
                 continue
             except OSError as error:
                 raise self._translated(error, name or ".", "listing") from error
+
+    def leftovers(self) -> Iterator[tuple[str, int]]:
+        """Names and sizes of the temporary files that are there now: of writers at work, or of killed ones."""
+        for folder, _, files in os.walk(self.path):
+            for base in files:
+                if base.startswith(_TEMPORARY):
+                    with contextlib.suppress(FileNotFoundError):
+                        path = Path(folder, base)
+                        yield path.relative_to(self.path).as_posix(), path.lstat().st_size
+
+    def delete_leftover(self, name: str) -> bool:
+        """Remove a temporary file; False where there was none.
+
+        Raises:
+            InvalidInput: The name is not that of a temporary file.
+        """
+        parent, _, base = name.rpartition("/")
+        if not base.startswith(_TEMPORARY):
+            raise InvalidInput(f"{name!r} is no temporary file of a store", code="object-name")
+        check_object_name(f"{parent}/x" if parent else "x")
+        try:
+            with self._opened(name) as (folder, last):
+                os.unlink(last, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._translated(error, name, "deleting") from error
+        return True
 
     def _read(self, handle: int, name: str, start: int, end: int | None) -> bytes:
         status = os.fstat(handle)

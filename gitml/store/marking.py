@@ -1,0 +1,96 @@
+"""What is alive in a store: all that the roots of all registries reach.
+
+Only reads. What an earlier look found alive stays alive for later ones, so that looking again is cheap; a root that
+goes in between costs a collector some space until its next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from gitml.errors import IntegrityError, NotFound
+from gitml.store import layout
+from gitml.store.medium import Medium
+from gitml.store.relocate import load_manifest, load_segment
+from gitml.store.root import Root, decode_root
+
+_JOBS: Final = 8
+_LOOKS: Final = 8
+
+
+class Marking:
+    """Names of the objects that roots reach.
+
+    Args:
+        medium: The store's.
+        jobs: Roots that are read at a time.
+    """
+
+    def __init__(self, medium: Medium, jobs: int = _JOBS) -> None:
+        self._medium = medium
+        self._jobs = jobs
+        self.live: set[str] = set()
+        self.roots: dict[str, Root] = {}
+        """Roots of the latest look, by name."""
+
+    def look(self) -> None:
+        """Read every root, and what it reaches where no look has seen that yet.
+
+        Raises:
+            IntegrityError: A root, manifest or segment is lost or damaged: what it keeps alive is not known.
+            StoreUnavailable, AccessDenied: The store cannot be asked.
+        """
+        self.roots = {}
+        names = [name for name, _ in self._medium.list(layout.ROOTS)]
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-mark") as pool:
+            for name, found in zip(names, pool.map(self._follow, names), strict=True):
+                if found is not None:
+                    self.roots[name], reached = found
+                    self.live |= reached
+
+    def _follow(self, name: str) -> tuple[Root, set[str]] | None:
+        """A root and the names it reaches; None where it is gone."""
+        root = self._root(name)
+        for _ in range(_LOOKS):
+            if root is None:
+                return None
+            try:
+                return root, set(self._reached(root))
+            except NotFound as error:
+                # Its layout may have been replaced, and the old one deleted, since it was read.
+                before, root = root, self._root(name)
+                if root == before:
+                    raise _hole(name, str(error.context.get("object", "an object")), self._medium) from error
+        raise _hole(name, "its manifest", self._medium)
+
+    def _root(self, name: str) -> Root | None:
+        try:
+            return decode_root(self._medium.get(name), name)
+        except NotFound:
+            return None
+
+    def _reached(self, root: Root) -> Iterator[str]:
+        own = layout.manifest_name(root.manifest)
+        yield own
+        if own in self.live:
+            return
+        manifest = load_manifest(self._medium, root)
+        for row in manifest.rows:
+            name = layout.segment_name(row.segment_id.hex())
+            if manifest.embedded is None:
+                if name in self.live:
+                    continue
+                yield name
+            for pack in load_segment(self._medium, manifest, row).packs:
+                yield layout.pack_name(pack.hex)
+
+
+def _hole(root: str, missing: str, medium: Medium) -> IntegrityError:
+    return IntegrityError(
+        f"{root} in {medium.url} needs {missing}, which is lost: what it keeps alive is not known",
+        code="root-incomplete",
+        hint="restore it with gitml store replicate OTHER STORE, or let the version go with gitml store forget",
+        context={"root": root, "object": missing},
+    )

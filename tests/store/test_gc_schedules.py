@@ -1,0 +1,217 @@
+"""Collectors against writers in any order: what was claimed stays whole.
+
+Each case is one order, drawn from a seed, in which writers, a person who lets versions go, and collectors whose
+clocks disagree make their calls of the store one at a time. Afterwards every version that was acknowledged reads
+back. The cases with a fault built in show that the test can tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+from support.schedule import InlinePool, PausingMedium, Schedule
+from support.store import MadeSource, key, noise, reachable
+
+from gitml.errors import GitMLError, IntegrityError, StoreUnavailable
+from gitml.store import garbage, layout, marking
+from gitml.store import store as store_room
+from gitml.store.condemned import read_runs
+from gitml.store.garbage import DAY_S, collect_garbage
+from gitml.store.memory import MemoryMedium
+from gitml.store.root import RootKey
+from gitml.store.store import Claimed, Store
+
+NOW_S = 1_800_000_000.0
+FILES = {name: noise(size, size) for name, size in (("a", 300), ("b", 700), ("c", 1100), ("d", 1900))}
+SKEWS_DAYS = (0, 0, 0, -2, 2, 15)
+PLAIN, NIGHTLY, MUTATED = 600, 20_000, 400
+
+
+@pytest.fixture(autouse=True)
+def one_thread_for_each_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in (store_room, marking):
+        monkeypatch.setattr(room, "ThreadPoolExecutor", InlinePool)
+
+
+@dataclass
+class World:
+    """One store, what was acknowledged in it, and who is about to do what."""
+
+    seed: int
+    medium: MemoryMedium = field(default_factory=MemoryMedium)
+    claimed: dict[RootKey, dict[str, bytes]] = field(default_factory=dict)
+    actors: dict[str, Callable[[], None]] = field(default_factory=dict)
+    collected: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self.schedule = Schedule(self.seed + 1)
+        self.store = Store(PausingMedium(self.medium, self.schedule), jobs=1)
+
+    def some_tree(self) -> dict[str, bytes]:
+        names = self.random.sample(sorted(FILES), self.random.randint(1, 3))
+        return {name: FILES[name] for name in names}
+
+    def register(self, version: RootKey, contents: dict[str, bytes], like: RootKey | None) -> None:
+        """What `register` does, with the rerun that its errors ask for."""
+        for _ in range(8):
+            try:
+                earlier = self.store.root(like) if like is not None else None
+                written = self.store.write(MadeSource(contents), earlier=[earlier] if earlier else [])
+                answer = self.store.claim(version, written)
+            except StoreUnavailable:
+                continue
+            if isinstance(answer, Claimed):
+                self.claimed[version] = contents
+            return
+
+    def forget(self, version: RootKey) -> None:
+        self.claimed.pop(version, None)
+        self.store.medium.delete(version.name)
+
+    def collect(self, now_s: Callable[[], float]) -> None:
+        # A writer whose rerun is still to come may have left a root that leads nowhere.
+        with contextlib.suppress(IntegrityError):
+            self.collected += len(collect_garbage(self.store, clock=now_s).deleted)
+
+    def clock(self) -> Callable[[], float]:
+        """A collector's clock: wrong by days, and now and then put right or wronger while it runs."""
+        return lambda: NOW_S + DAY_S * self.random.choice(SKEWS_DAYS)
+
+    def check(self) -> None:
+        for version, contents in self.claimed.items():
+            found = reachable(self.medium, version.name)
+            assert found == contents, f"{version.name} does not read back"
+
+
+def prepare(seed: int) -> World:
+    """A store with a past: versions, some of them let go, and what is left of those condemned for two weeks."""
+    world = World(seed)
+    versions = [key(str(number), "past") for number in range(world.random.randint(2, 4))]
+    for version in versions:
+        world.register(version, world.some_tree(), world.random.choice([None, versions[0]]))
+    gone = world.random.sample(versions, world.random.randint(1, len(versions) - 1))
+    for version in gone:
+        world.forget(version)
+    if world.random.random() < 0.7:
+        world.collect(lambda: NOW_S - world.random.choice([13, 15]) * DAY_S)
+    kept = [version for version in versions if version not in gone]
+
+    def writer(name: str, trees: list[dict[str, bytes]]) -> Callable[[], None]:
+        likes = [world.random.choice([*versions, None]) for _ in trees]
+
+        def act() -> None:
+            for number, (tree, like) in enumerate(zip(trees, likes, strict=True)):
+                world.register(key(str(number), name), tree, like)
+
+        return act
+
+    def forgetter() -> None:
+        for version in kept[1:]:
+            world.forget(version)
+
+    def collector(runs: int) -> Callable[[], None]:
+        return lambda: [world.collect(world.clock()) for _ in range(runs)] and None  # type: ignore[func-returns-value]
+
+    for number in range(world.random.randint(1, 2)):
+        # Two writers of one name now and then, so that they meet at a root.
+        name = world.random.choice(["shared", f"own{number}"])
+        trees = [world.some_tree() for _ in range(world.random.randint(1, 2))]
+        world.actors[f"writer{number}"] = writer(name, trees)
+    world.actors["forgetter"] = forgetter
+    for number in range(world.random.randint(1, 3)):
+        world.actors[f"collector{number}"] = collector(world.random.randint(1, 2))
+    return world
+
+
+def play(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
+    salts = Random(seed + 2)
+    monkeypatch.setattr(secrets, "token_bytes", salts.randbytes)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: salts.randbytes(size).hex())
+    world = prepare(seed)
+    world.schedule.run(world.actors)
+    try:
+        world.check()
+    except (GitMLError, AssertionError) as error:
+        raise AssertionError(f"seed {seed}: {error}\n" + "\n".join(world.schedule.trace)) from error
+    return world
+
+
+def settle(world: World) -> None:
+    """Two more runs, weeks apart: all that is dead is gone then, and nothing else."""
+    for _ in range(2):  # a rerun that was never made: the root that leads nowhere is let go by hand
+        for name, _ in list(world.medium.list(layout.ROOTS)):
+            try:
+                reachable(world.medium, name)
+            except GitMLError:
+                world.medium.delete(name)
+    store = Store(world.medium)
+    for days in (40, 80, 120):
+        collect_garbage(store, clock=lambda days=days: NOW_S + days * DAY_S)  # type: ignore[misc]
+    world.check()
+    mark = marking.Marking(world.medium)
+    mark.look()
+    kept = (layout.PACKS, layout.SEGMENTS, layout.MANIFESTS)
+    assert {name for name, _ in world.medium.list("") if name.startswith(kept)} == mark.live
+    for run in read_runs(world.medium):
+        assert run.names & mark.live, "a list goes unless it names what a root reached just before"
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_nothing_claimed_is_lost(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = 0
+    for seed in range(block * PLAIN // 6, (block + 1) * PLAIN // 6):
+        world = play(seed, monkeypatch)
+        settle(world)
+        collected += world.collected
+    assert collected > 20, "collectors have to have something to collect"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("block", range(20))
+def test_nothing_claimed_is_lost_in_very_many_orders(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(10**6 + block * NIGHTLY // 20, 10**6 + (block + 1) * NIGHTLY // 20):
+        settle(play(seed, monkeypatch))
+
+
+def test_a_seed_gives_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert play(7, monkeypatch).schedule.trace == play(7, monkeypatch).schedule.trace != []
+
+
+def writer_does_not_look(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "_leave_condemned", lambda self, key, root: root)
+
+
+def collector_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
+    look = marking.Marking.look
+
+    def once(self: Any) -> None:
+        if not self.live:
+            look(self)
+
+    patch.setattr(garbage.Marking, "look", once)
+
+
+def collector_condemns_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(garbage, "GRACE_S", -(10**9))
+    patch.setattr(
+        garbage,
+        "write_run",
+        lambda medium, names, now_s: garbage.Run(name="x", written_s=0, names=frozenset(names)),
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", [writer_does_not_look, collector_does_not_look_again, collector_condemns_nothing]
+)
+def test_the_orders_find_a_missing_step(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault(monkeypatch)
+    with pytest.raises(AssertionError, match=r"^seed"):
+        for seed in range(MUTATED):
+            play(seed, monkeypatch)
