@@ -25,6 +25,7 @@ from gitml.promotion import merge as _merge
 from gitml.promotion import plan as _plan
 from gitml.promotion import propose as _propose
 from gitml.promotion import rollback as _rollback
+from gitml.registry import care as _care
 from gitml.registry import diff as _diff
 from gitml.registry import doctor as _doctor
 from gitml.registry import edit as _edit
@@ -558,3 +559,31 @@ class Stores:
     def du(self, name: str | None = None) -> _stored.DiskUsage:
         """Unique and shared bytes of each version in a store."""
         return _stored.du(self._ws, name)
+
+    def forget(self, ref: str, *, store: str | None = None, dry_run: bool = False) -> _care.Forgotten:
+        """Stop keeping a version, so that `gc` may free what only it uses.
+
+        Args:
+            ref: TYPE/NAME@VERSION.
+            store: Name of the store, or `embedded`; default is the configured one.
+            dry_run: Only say what would go.
+
+        Raises:
+            NotFound: The store does not keep that version.
+            PolicyRefused: A local or remote-tracking branch still has its pointer.
+        """
+        return _care.forget(self._ws, ref, store=store, dry_run=dry_run)
+
+    def gc(self, name: str | None = None, *, dry_run: bool = False) -> _care.GarbageCollection:
+        """Condemn what no version of any registry needs, and delete what was condemned two weeks ago.
+
+        Safe beside writers, readers and other collections. Versions are never let go: see `forget`.
+
+        Args:
+            name: Name of the store, or `embedded`; default is the configured one.
+            dry_run: Only say what would go.
+
+        Raises:
+            IntegrityError: A version cannot be followed, so nobody knows what it needs; nothing was deleted.
+        """
+        return _care.gc(self._ws, name, dry_run=dry_run)

@@ -8,7 +8,7 @@ import click
 
 from gitml.cli.session import Session
 from gitml.cli.text import one_line
-from gitml.errors import GitMLError
+from gitml.errors import GitMLError, UsageError
 
 _NOT_TRUSTED = "store-not-trusted"
 
@@ -19,7 +19,7 @@ def trusts_moved_store(session: Session, error: GitMLError) -> bool:
     The repository says where its stores are, so without a terminal the answer is no, `-y` or not: a changed
     `gitml.yaml` must not redirect the bytes of a machine that nobody watches.
     """
-    if error.code != _NOT_TRUSTED or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if error.code != _NOT_TRUSTED or not somebody_is_there():
         return False
     session.close_progress()
     question = one_line(f"gitml: {error.message}. Use it there from now on?")
@@ -27,3 +27,27 @@ def trusts_moved_store(session: Session, error: GitMLError) -> bool:
         return False
     session.registry().stores.trust(str(error.context["store"]))
     return True
+
+
+def somebody_is_there() -> bool:
+    """Whether a person sits at a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def require_yes(session: Session, question: str) -> None:
+    """Go on only with a person's yes, or with `-y`.
+
+    Raises:
+        UsageError: There is nobody to ask.
+        click.Abort: The answer is no.
+    """
+    if session.yes:
+        return
+    if not somebody_is_there():
+        raise UsageError(
+            f"{one_line(question)} There is no terminal to answer at; nothing was done",
+            code="not-confirmed",
+            hint="look at it with --dry-run, then add --yes",
+        )
+    session.close_progress()
+    click.confirm(one_line(f"gitml: {question}"), err=True, abort=True)

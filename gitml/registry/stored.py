@@ -105,14 +105,15 @@ def trust(ws: Workspace, name: str) -> Trusted:
     return Trusted(name=name, location=location, before=before)
 
 
-def _open(found: StoreSet, name: str | None) -> tuple[str, Store]:
+def open_store_named(found: StoreSet, name: str | None) -> tuple[str, Store]:
+    """The store of that name, `embedded` included; without a name the configured default, else the embedded one."""
     chosen = name or (DEFAULT if DEFAULT in found.names() else EMBEDDED)
     return chosen, found.embedded if chosen == EMBEDDED else found.configured(chosen)
 
 
 def verify(ws: Workspace, name: str | None = None) -> StoreVerification:
     """Check a whole store; see :meth:`gitml.api.Stores.verify`."""
-    chosen, store = _open(ws.stores(ws.config), name)
+    chosen, store = open_store_named(ws.stores(ws.config), name)
     report = verify_store(store, progress=ws.progress)
     if report.faults:
         first = report.faults[0]
@@ -131,7 +132,7 @@ def verify(ws: Workspace, name: str | None = None) -> StoreVerification:
 
 def du(ws: Workspace, name: str | None = None) -> DiskUsage:
     """Unique and shared bytes of each version in a store."""
-    chosen, store = _open(ws.stores(ws.config), name)
+    chosen, store = open_store_named(ws.stores(ws.config), name)
     usage = disk_usage(store)
     rows = tuple(
         VersionUsage(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol, runtime_checkable
 
 from gitml.model.progress import SILENT, Progress
@@ -45,6 +46,13 @@ class HasLeftovers(Protocol):
         """Remove one; False where there was none."""
 
 
+class Reason(Enum):
+    """Why an object is garbage."""
+
+    UNREACHED = "no root reaches it"
+    LEFT_OVER = "a killed writer left it"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
     """A dead object.
@@ -52,11 +60,13 @@ class Garbage:
     Attributes:
         object: Its name.
         size_bytes: Its size.
+        reason: Why it is garbage.
         condemned_s: When it was first condemned, seconds since 1970 by the clock of that run; None if just now.
     """
 
     object: str
     size_bytes: int
+    reason: Reason
     condemned_s: float | None
 
 
@@ -135,9 +145,7 @@ class _Collector:
             marking.look()
             dead = [name for name in dead if name not in marking.live]
             going = self._delete(sorted(names & _ripe(dead, runs, self._clock())))
-        garbage = {
-            name: Garbage(object=name, size_bytes=listed[name], condemned_s=since.get(name)) for name in dead
-        }
+        garbage = {name: self._garbage(name, listed[name], since.get(name)) for name in dead}
         return Collected(
             objects=len(listed),
             size_bytes=sum(listed.values()),
@@ -147,6 +155,10 @@ class _Collector:
             deleted=tuple(garbage[name] for name in dead if name in going),
             runs=self._expire(runs, listed, dry_run=dry_run),
         )
+
+    def _garbage(self, name: str, size_bytes: int, condemned_s: float | None) -> Garbage:
+        reason = Reason.LEFT_OVER if name in self._leftovers else Reason.UNREACHED
+        return Garbage(object=name, size_bytes=size_bytes, reason=reason, condemned_s=condemned_s)
 
     def _listed(self) -> dict[str, int]:
         listed: dict[str, int] = {}

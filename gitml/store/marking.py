@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from gitml.errors import IntegrityError, NotFound
+from gitml.errors import GitMLError, IntegrityError, NotFound
+from gitml.model.names import AssetId, Version, VersionId, check_name
 from gitml.store import layout
 from gitml.store.medium import Medium
 from gitml.store.relocate import load_manifest, load_segment
-from gitml.store.root import Root, decode_root
+from gitml.store.root import Root, RootKey, decode_root
 
 _JOBS: Final = 8
 _LOOKS: Final = 8
@@ -85,6 +86,20 @@ class Marking:
                 yield name
             for pack in load_segment(self._medium, manifest, row).packs:
                 yield layout.pack_name(pack.hex)
+
+
+def key_of(root_name: str) -> RootKey | None:
+    """Which version a root is of; None for a name that no version gives."""
+    parts = root_name.split("/")
+    if len(parts) != 5:
+        return None
+    try:
+        version = Version.parse(parts[4])
+        asset = AssetId(type=parts[2], name=check_name(parts[3]))
+    except GitMLError:
+        return None
+    key = RootKey(registry=parts[1], id=VersionId(asset=asset, version=version))
+    return key if key.name == root_name else None
 
 
 def _hole(root: str, missing: str, medium: Medium) -> IntegrityError:

@@ -26,6 +26,7 @@ from gitml.model.request import Actor, EventActor
 from gitml.promotion.history import History
 from gitml.promotion.merge import Merged
 from gitml.promotion.propose import Promotion
+from gitml.registry.care import Forgotten, GarbageCollection
 from gitml.registry.diff import Difference
 from gitml.registry.doctor import Diagnosis
 from gitml.registry.edit import Edited
@@ -69,13 +70,15 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "show": Shown,
     "status": Status,
     "store du": DiskUsage,
+    "store forget": Forgotten,
+    "store gc": GarbageCollection,
     "store list": {"stores": tuple[StoreInfo, ...]},
     "store trust": Trusted,
     "store verify": StoreVerification,
     "verify": Verification,
 }
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
-PLANNED = {"alias", "deprecate", "init", "pr merge", "pull", "push"}
+PLANNED = {"alias", "deprecate", "init", "pr merge", "pull", "push", "store forget", "store gc"}
 
 _TEXT = {"type": "string"}
 _NAME = "[a-z0-9][a-z0-9._-]*"

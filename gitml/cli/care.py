@@ -1,0 +1,62 @@
+"""`gitml store forget|gc`: what lets bytes go, after asking."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gitml.cli import render_care as render
+from gitml.cli.click_parts import command, dry_run_option
+from gitml.cli.confirm import require_yes
+from gitml.cli.output import Printer
+from gitml.cli.session import Session
+from gitml.cli.text import count, size
+
+_NAME = ("NAME", "Name of the store, or `embedded`; the configured default if left out.")
+_name_argument = click.argument("name", metavar="[NAME]", required=False)
+_store_option = click.option("--store", metavar="NAME", help="The store; the configured default if left out.")
+
+
+@command(
+    "forget",
+    arguments=[("REF", "The version: TYPE/NAME@VERSION.")],
+    examples=["gitml store forget models/digits@1 --dry-run", "gitml store forget models/digits@1"],
+)
+@click.argument("ref", metavar="REF")
+@_store_option
+@dry_run_option
+def forget(session: Session, ref: str, *, store: str | None, dry_run: bool) -> None:
+    """Stop keeping a version in a store.
+
+    Refused while a branch of this clone, fetched ones included, has its pointer. `gitml store gc` frees its bytes
+    two weeks later.
+    """
+    stores = session.registry().stores
+    result = stores.forget(ref, store=store, dry_run=True)
+    if not dry_run:
+        require_yes(session, f"Forget {result.ref} in the store {result.store}, {render.freed(result)}?")
+        result = stores.forget(ref, store=store)
+    session.finish(result, render.forgotten, refs=[result.ref], dry_run=dry_run)
+
+
+@command("gc", arguments=[_NAME], examples=["gitml store gc --dry-run", "gitml store gc --yes"])
+@_name_argument
+@dry_run_option
+def gc(session: Session, name: str | None, *, dry_run: bool) -> None:
+    """Delete what no version has needed for two weeks.
+
+    What is found dead for the first time is only recorded. Safe while others register, push and read.
+    """
+    stores = session.registry().stores
+    if not (dry_run or session.yes):
+        planned = stores.gc(name, dry_run=True)
+        if planned.deleted:
+            render.dead_objects(planned.deleted, Printer(sys.stderr))
+            require_yes(
+                session,
+                f"Delete {count(len(planned.deleted), 'object')}, {size(planned.deleted_bytes)}, "
+                f"from the store {planned.store}?",
+            )
+    result = stores.gc(name, dry_run=dry_run)
+    session.finish(result, render.collection, refs=[one.object for one in result.deleted], dry_run=dry_run)

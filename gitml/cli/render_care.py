@@ -1,0 +1,65 @@
+"""How results about the care of stores look to a person: forget, gc."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gitml.cli.output import Column, Piece, Printer, Style, Styled
+from gitml.cli.text import count, moment, size
+
+if TYPE_CHECKING:
+    from gitml.registry.care import DeadObject, Forgotten, GarbageCollection
+
+
+def freed(result: Forgotten) -> str:
+    """What letting a version go gives back."""
+    if result.unique_bytes is None:
+        return "of which it cannot be said how much only it uses"
+    whole = "" if result.size_bytes is None else f" of {size(result.size_bytes)}"
+    return f"which alone uses {size(result.unique_bytes)} stored{whole}"
+
+
+def forgotten(result: Forgotten, out: Printer) -> None:
+    """`store forget`."""
+    verb = "would be forgotten in" if result.dry_run else "is forgotten in"
+    out.line(Styled(str(result.ref), Style.NAME), f" {verb} the store {result.store}")
+    if result.unique_bytes is None:
+        out.line("  a damaged object keeps from saying what only it used")
+    else:
+        out.line(
+            f"  {size(result.unique_bytes)} stored for it alone: "
+            "gitml store gc records that as dead, and two weeks later deletes it"
+        )
+
+
+def dead_objects(found: Sequence[DeadObject], out: Printer) -> None:
+    """Names, sizes and reasons."""
+    rows: list[list[Piece]] = [
+        [
+            one.object,
+            size(one.size_bytes),
+            one.reason,
+            "just now" if one.condemned is None else moment(one.condemned),
+        ]
+        for one in found
+    ]
+    if rows:
+        out.table(["OBJECT", Column("SIZE", right=True), "REASON", "DEAD SINCE"], rows)
+
+
+def collection(result: GarbageCollection, out: Printer) -> None:
+    """`store gc`."""
+    dead_objects([*result.deleted, *result.waiting, *result.condemned], out)
+    for one in result.unnamed:
+        out.line(
+            Styled(str(one.ref), Style.NAME),
+            f" ({size(one.size_bytes)}) is on no branch of this clone, and kept: gitml store forget {one.ref}",
+        )
+    waiting_bytes = sum(one.size_bytes for one in (*result.waiting, *result.condemned))
+    goes = "would be deleted" if result.dry_run else "deleted"
+    out.line(
+        f"store {result.store}: {count(result.objects, 'object')}, {size(result.size_bytes)}; "
+        f"{len(result.deleted):,} {goes} ({size(result.deleted_bytes)}), "
+        f"{len(result.waiting):,} waiting and {len(result.condemned):,} newly found dead ({size(waiting_bytes)})"
+    )

@@ -1,0 +1,100 @@
+"""`gitml store forget|gc`: what they print, and that nothing goes without a yes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.cli import Ran, run
+from support.document_schemas import closed
+from support.gitrepos import git
+
+from gitml.cli import confirm
+from gitml.model.schemas import schema
+
+
+def document(ran: Ran) -> dict[str, Any]:
+    body = ran.document
+    name = body["schema"].split("/")[1]
+    validator = Draft202012Validator(closed(schema(f"json/{name}")))
+    assert [error.message for error in validator.iter_errors(body)] == []
+    return body
+
+
+def weeks_pass(store: Path) -> None:
+    """As if the collections until now had been 15 days ago."""
+    for file in (store / "gc" / "condemned").iterdir():
+        stamp, _, rest = file.name.partition("-")
+        then = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) - timedelta(days=15)
+        file.rename(file.with_name(f"{then:%Y%m%dT%H%M%SZ}-{rest}"))
+
+
+def files(store: Path) -> set[str]:
+    return {path.relative_to(store).as_posix() for path in store.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def dropped(team: Any) -> Any:
+    """`models/digits@1` is on no branch any more, and its bytes are still kept."""
+    git(team.ada.folder, "rm", "-rq", "models/digits/1")
+    git(team.ada.folder, "commit", "-qm", "Drop it")
+    git(team.ada.folder, "push", "-q", "origin", "main")
+    return team
+
+
+def test_the_whole_way(dropped: Any) -> None:
+    ada, store = dropped.ada, dropped.folder / "store"
+    unnamed = document(ada.ok("store", "gc", "-n", "--json"))["plan"]["unnamed"]
+    assert [one["ref"] for one in unnamed] == ["models/digits@1"]
+    assert "gitml store forget models/digits@1" in ada.ok("store", "gc").stdout
+
+    before = files(store)
+    assert "would be forgotten" in ada.ok("store", "forget", "models/digits@1", "-n").stdout
+    planned = document(ada.ok("store", "forget", "models/digits@1", "-n", "--json"))["plan"]
+    assert files(store) == before
+    done = document(ada.ok("store", "forget", "models/digits@1", "--yes", "--json"))
+    assert done | {"dry_run": True} == planned | {"schema": done["schema"]}
+    assert ada("store", "forget", "models/digits@1", "--yes").exit_code == 4
+
+    found = document(ada.ok("store", "gc", "--json"))
+    assert found["deleted"] == [] and len(found["condemned"]) == 2
+    assert "2 newly found dead" not in ada.ok("store", "gc").stdout
+    weeks_pass(store)
+    assert "2 would be deleted" in ada.ok("store", "gc", "--dry-run").stdout
+    refused = ada("store", "gc")
+    assert refused.exit_code == 2
+    assert "--yes" in refused.stderr
+    assert "no root reaches it" in refused.stderr, "what would go is said by name before"
+    assert found["condemned"][0]["object"] in files(store)
+    quiet = ada.ok("store", "gc", "-y", "-q")
+    assert sorted(quiet.stdout.split()) == sorted(one["object"] for one in found["condemned"])
+    assert not {one["object"] for one in found["condemned"]} & files(store)
+    assert document(ada.ok("store", "verify", "--json"))["versions"] == 1
+
+
+def test_forget_asks(dropped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("-C", str(dropped.ada.folder), "store", "forget", "models/digits@1")
+    store = dropped.folder / "store"
+    before = files(store)
+    nobody = run(*words)
+    assert nobody.exit_code == 2
+    assert "--dry-run" in nobody.stderr
+    monkeypatch.setattr(confirm, "somebody_is_there", lambda: True)
+    no = run(*words, stdin="n\n")
+    assert no.exit_code == 130
+    assert "which alone uses" in no.stderr
+    assert files(store) == before
+    yes = run(*words, stdin="y\n")
+    assert yes.exit_code == 0
+    assert len(before - files(store)) == 1
+
+
+def test_forget_refuses_what_is_named(team: Any) -> None:
+    refused = team.ada("store", "forget", "models/digits@1", "--yes", "--json")
+    assert refused.exit_code == 12
+    error = document(refused)["error"]
+    assert error["code"] == "still-named"
+    assert error["context"]["branches"] == ["main", "origin/main"]
