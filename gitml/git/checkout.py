@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from gitml.errors import AccessDenied, Conflict, NoSpace, UsageError
 from gitml.git import journal, refs
 from gitml.git.command import GitCommand
-from gitml.git.failures import busy
+from gitml.git.failures import NO_ROOM, busy
 from gitml.git.objects import ObjectReader
 from gitml.git.placing import FileState, put, put_back, state
 from gitml.git.recovery import is_ours, lock_text
@@ -352,7 +352,7 @@ def _lock_index(git_dir: Path, operation: str) -> None:
                     raise busy(str(lock), what="nothing was committed") from None
                 time.sleep(0.01)
     except OSError as exc:
-        error = NoSpace if exc.errno in (28, 122) else AccessDenied
+        error = NoSpace if exc.errno in NO_ROOM else AccessDenied
         raise error(f"{lock} cannot be made: {exc.strerror}", code="git-permission") from exc
     finally:
         early.unlink(missing_ok=True)

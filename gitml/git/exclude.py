@@ -14,6 +14,7 @@ from typing import Final
 
 from gitml.errors import AccessDenied, NoSpace
 from gitml.git.command import GitCommand
+from gitml.git.failures import NO_ROOM
 from gitml.git.names import check_tree_path
 
 _BEGIN: Final = "# begin gitml: folders that gitml placed"
@@ -107,7 +108,7 @@ def _replace(file: Path, data: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as exc:
-        error = NoSpace if exc.errno in (28, 122) else AccessDenied
+        error = NoSpace if exc.errno in NO_ROOM else AccessDenied
         raise error(
             f"{file} cannot be written: {exc.strerror}",
             code="git-permission",

@@ -6,7 +6,9 @@ that quotes them.
 
 from __future__ import annotations
 
+import errno
 import re
+import signal
 from typing import Final
 
 from gitml.errors import (
@@ -23,6 +25,9 @@ from gitml.errors import (
 )
 from gitml.git.urls import without_credentials
 
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the operating system says where a file cannot grow or a name has no place."""
+
 _LOCK: Final = re.compile(r"'([^'\n]+\.lock)': File exists")
 
 
@@ -32,7 +37,7 @@ def _words(*words: str) -> re.Pattern[str]:
 
 _RULES: Final[tuple[tuple[re.Pattern[str], type[GitMLError], str, str | None], ...]] = (
     (
-        _words(r"No space left on device", r"Disk quota exceeded"),
+        _words(r"No space left on device", r"Disk quota exceeded", r"File too large"),
         NoSpace,
         "git-no-space",
         "make room, then run it again",
@@ -184,6 +189,10 @@ def failure(stderr: str, status: int, *, what: str) -> GitMLError:
     for pattern, error, code, hint in _RULES:
         if pattern.search(stderr):
             return error(f"{what}: {said}", code=code, hint=hint, context={"git": said})
+    if status == -signal.SIGXFSZ:
+        return NoSpace(
+            f"{what}: git may not write files of that size", code="git-no-space", hint="ulimit -f unlimited"
+        )
     if status < 0:
         return UnexpectedError(f"{what}: git was stopped by signal {-status}", code="git-killed")
     return UnexpectedError(f"{what}: {said or f'git ended with status {status}'}", code="git-failed")

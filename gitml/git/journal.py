@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gitml.errors import AccessDenied, NoSpace
+from gitml.git.failures import NO_ROOM
 
 _VERSION: Final = 1
 
@@ -215,7 +216,7 @@ def _start_time(pid: int) -> str:
 
 
 def _translated(exc: OSError, folder: Path) -> AccessDenied | NoSpace:
-    error = NoSpace if exc.errno in (28, 122) else AccessDenied
+    error = NoSpace if exc.errno in NO_ROOM else AccessDenied
     return error(
         f"{folder} cannot be written: {exc.strerror}",
         code="git-permission",

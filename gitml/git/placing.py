@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gitml.errors import AccessDenied, Conflict, GitMLError, NoSpace
+from gitml.git.failures import NO_ROOM
 from gitml.git.objects import ObjectReader
 from gitml.git.types import Change
 
@@ -94,7 +95,7 @@ def put(
     except OSError as exc:
         if exc.errno == 40:  # ELOOP: a symbolic link
             raise Conflict(f"{path!r} in {top} lies behind a symbolic link", code="files-in-the-way") from exc
-        error = NoSpace if exc.errno in (28, 122) else AccessDenied
+        error = NoSpace if exc.errno in NO_ROOM else AccessDenied
         raise error(
             f"{path!r} in {top} cannot be written: {exc.strerror}",
             code="work-tree",

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml.errors import AccessDenied, Conflict, NotFound, UsageError
+from gitml.errors import AccessDenied, Conflict, NoSpace, NotFound, UsageError
+from gitml.git.failures import NO_ROOM
 from gitml.git.repository import Repository
 from gitml.git.urls import check_url, same_remote
 from gitml.model import config as configuration
@@ -110,6 +111,10 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise NoSpace(
+                f"cannot make the folder {folder}: {error.strerror}", hint="make room, then run it again"
+            ) from error
         raise AccessDenied(
             f"cannot make the folder {folder}: {error.strerror}",
             code="cannot-create",

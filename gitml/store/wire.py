@@ -111,4 +111,9 @@ def needs_newer(message: str, since: str) -> InvalidInput:
 
 def malformed(what: str, reason: str) -> IntegrityError:
     """The error for bytes that match their name, or have none, and are not of their format."""
-    return IntegrityError(f"{what} is malformed: {reason}", code="object-malformed", context={"object": what})
+    return IntegrityError(
+        f"{what} is malformed: {reason}",
+        code="object-malformed",
+        hint="gitml store verify",
+        context={"object": what},
+    )
