@@ -7,9 +7,11 @@ Each memory is bounded, since a missed duplicate costs space and never correctne
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 
 from gitml.store import layout
 from gitml.store.manifest import Manifest, decode_manifest
@@ -25,7 +27,8 @@ _KNOWN_CHUNKS = 200_000
 _INDEXED_FILES = 100_000
 _WINDOW_CHUNKS = 65_536
 _SEGMENTS_KEPT = 2
-_ENTRY_BITS = 17
+LARGE_BYTES = 4 * 1024 * 1024
+"""Files over this size are read block by block, and hashed first where the earlier tree has one of their size."""
 
 
 class KnownChunks:
@@ -33,8 +36,8 @@ class KnownChunks:
 
     def __init__(self, limit: int = _KNOWN_CHUNKS) -> None:
         self._half = limit // 2
-        self._young: dict[bytes, int] = {}
-        self._old: dict[bytes, int] = {}
+        self._young = _Places()
+        self._old = _Places()
 
     def get(self, chunk_id: bytes) -> int | None:
         """What was remembered of a chunk."""
@@ -44,8 +47,74 @@ class KnownChunks:
     def add(self, chunk_id: bytes, place: int) -> None:
         """Remember a chunk, and let go of the oldest."""
         if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[chunk_id] = place
+            self._old, self._young = self._young, _Places()
+        self._young.add(chunk_id, place)
+
+
+class _Places:
+    """Chunk ids and places in arrays: some 50 bytes a chunk, where a dictionary takes 200."""
+
+    __slots__ = ("_ids", "_mask", "_places", "_slots")
+
+    def __init__(self) -> None:
+        self._ids = bytearray()
+        self._places = array("Q")
+        self._resize(1024)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, chunk_id: bytes) -> int | None:
+        number = self._slots[self._slot(chunk_id)]
+        return self._places[number - 1] if number else None
+
+    def add(self, chunk_id: bytes, place: int) -> None:
+        slot = self._slot(chunk_id)
+        if self._slots[slot]:
+            self._places[self._slots[slot] - 1] = place
+            return
+        self._ids += chunk_id
+        self._places.append(place)
+        self._slots[slot] = len(self._places)
+        if len(self._places) * 2 > self._mask:
+            self._resize(4 * (self._mask + 1))
+
+    def _slot(self, chunk_id: bytes) -> int:
+        """Where the chunk is, or the free slot where it belongs; ids are digests, so any of their bits will do."""
+        slot = int.from_bytes(chunk_id[:4], "little") & self._mask
+        while (number := self._slots[slot]) and self._ids[32 * number - 32 : 32 * number] != chunk_id:
+            slot = (slot + 1) & self._mask
+        return slot
+
+    def _resize(self, slots: int) -> None:
+        self._mask = slots - 1
+        self._slots = array("I", bytes(4 * slots))
+        for number in range(1, len(self._places) + 1):
+            self._slots[self._slot(bytes(self._ids[32 * number - 32 : 32 * number]))] = number
+
+
+class _Digests:
+    """Which entry of a tree has a digest, in one sorted array of 8 bytes an entry.
+
+    A number holds 40 bits of the digest over 24 bits that say which entry: a hint, for the segment has the
+    whole digest.
+    """
+
+    __slots__ = ("_sorted",)
+
+    def __init__(self, digests: Iterator[bytes]) -> None:
+        numbers = array("Q")
+        for entry, sha in enumerate(digests):
+            numbers.append(int.from_bytes(sha[:5], "big") << 24 | entry)
+        self._sorted = array("Q", sorted(numbers))
+
+    def find(self, sha: bytes) -> Iterator[int]:
+        """Numbers of the entries that may have that digest."""
+        low = int.from_bytes(sha[:5], "big") << 24
+        at = bisect_left(self._sorted, low)
+        while at < len(self._sorted) and self._sorted[at] < low + (1 << 24):
+            yield self._sorted[at] & 0xFFFFFF
+            at += 1
 
 
 class EarlierTree:
@@ -68,12 +137,13 @@ class EarlierTree:
         self._manifest: Manifest = decode_manifest(medium.get(name), bytes.fromhex(root.manifest), name)
         self._firsts = [row.first_path for row in self._manifest.rows]
         self._recent: OrderedDict[int, Segment] = OrderedDict()
-        self._by_digest: dict[int, int] = {}
-        self._sizes: set[int] = set()
+        self._starts: list[int] = []
+        self._large: set[int] = set()
         self.segments: dict[bytes, bytes] = {}
         """Logical digest and id of each segment object that may be named again."""
-        for number in range(len(self._firsts)):
-            self._index(number)
+        digests = self._read()
+        self._digests = _Digests(islice(digests, _INDEXED_FILES))
+        deque(digests, maxlen=0)  # the rest is noted, and its digests let go
 
     def find(self, path: str, size_bytes: int, sha: bytes) -> list[PackRun] | None:
         """Where a file of that digest lies; the one at the same path first."""
@@ -82,12 +152,11 @@ class EarlierTree:
             segment, entry = place
             if segment.sha(entry) == sha and segment.sizes[entry] == size_bytes:
                 return self._usable(segment, entry)
-        code = self._by_digest.get(_short(sha))
-        if code is None:
-            return None
-        segment, entry = self._segment(code >> _ENTRY_BITS), code & ((1 << _ENTRY_BITS) - 1)
-        if segment.sha(entry) == sha and segment.sizes[entry] == size_bytes:
-            return self._usable(segment, entry)
+        for number in self._digests.find(sha):
+            which = bisect_right(self._starts, number) - 1
+            segment, entry = self._segment(which), number - self._starts[which]
+            if segment.sha(entry) == sha and segment.sizes[entry] == size_bytes:
+                return self._usable(segment, entry)
         return None
 
     def packs_of(self, path: str) -> list[PackRef]:
@@ -100,19 +169,22 @@ class EarlierTree:
         return [pack for pack in packs if layout.pack_name(pack.hex) not in self._condemned]
 
     def may_hold(self, size_bytes: int) -> bool:
-        """Whether a file of that size is there; it may then be the same file."""
-        return size_bytes in self._sizes
+        """Whether a large file of that size is there; it may then be the same file."""
+        return size_bytes in self._large
 
-    def _index(self, number: int) -> None:
-        segment, row = self._segment(number), self._manifest.rows[number]
-        usable = all(layout.pack_name(pack.hex) not in self._condemned for pack in segment.packs)
-        name = layout.segment_name(row.segment_id.hex())
-        if usable and self._manifest.embedded is None and name not in self._condemned:
-            self.segments[row.logical] = row.segment_id
-        room = _INDEXED_FILES - len(self._by_digest)
-        for entry, size in enumerate(segment.sizes[:room]):
-            self._by_digest[_short(segment.sha(entry))] = number << _ENTRY_BITS | entry
-            self._sizes.add(size)
+    def _read(self) -> Iterator[bytes]:
+        """Go through all entries once, and note what is asked for later; their digests."""
+        entries = 0
+        for number, row in enumerate(self._manifest.rows):
+            segment = self._segment(number)
+            self._starts.append(entries)
+            entries += len(segment.sizes)
+            name = layout.segment_name(row.segment_id.hex())
+            usable = all(layout.pack_name(pack.hex) not in self._condemned for pack in segment.packs)
+            if usable and self._manifest.embedded is None and name not in self._condemned:
+                self.segments[row.logical] = row.segment_id
+            self._large.update(size for size in segment.sizes if size > LARGE_BYTES)
+            yield from map(segment.sha, range(len(segment.sizes)))
 
     def _at(self, path: str) -> tuple[Segment, int] | None:
         number = bisect_right(self._firsts, path) - 1
@@ -189,7 +261,3 @@ class PackWindow:
         while self._latest > 1:
             self._chunks -= len(self._open.pop(0)[1])
             self._latest -= 1
-
-
-def _short(sha: bytes) -> int:
-    return int.from_bytes(sha[:7], "big")

@@ -18,7 +18,7 @@ from gitml.errors import Conflict
 from gitml.model.progress import Progress
 from gitml.store import chunker
 from gitml.store.codec import Codec, compress_chunk, is_worth_it
-from gitml.store.dedup import EarlierTree, KnownChunks, PackRun, PackWindow
+from gitml.store.dedup import LARGE_BYTES, EarlierTree, KnownChunks, PackRun, PackWindow
 from gitml.store.listing import ListingWriter
 from gitml.store.medium import Buffer
 from gitml.store.packing import PackWriter, extend_runs
@@ -26,8 +26,6 @@ from gitml.store.segment import Run
 from gitml.store.source import SourceFile
 
 IN_FLIGHT_BYTES = 64 * 1024 * 1024
-WHOLE_BYTES = 4 * 1024 * 1024
-"""Files up to this size are read whole, several in one task."""
 _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_FILES = 128
 _TASK_CHUNKS = 32
@@ -119,7 +117,7 @@ class TreeWriter:
         batch: list[SourceFile] = []
         batch_bytes = 0
         for file in files:
-            if file.size_bytes > WHOLE_BYTES:
+            if file.size_bytes > LARGE_BYTES:
                 self._submit(batch, batch_bytes)
                 batch, batch_bytes = [], 0
                 while self._queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -98,3 +99,14 @@ def test_a_window_moves_with_its_matches(gone: set[int]) -> None:
         expected = None if number // 20_000 in gone else (packs[number // 20_000][0], number % 20_000)
         assert hit == expected
     assert read == list(range(12))
+
+
+def test_known_chunks_are_what_a_dictionary_would_know() -> None:
+    """Ids that begin alike share slots; only equal ids are the same chunk."""
+    known, plain = KnownChunks(limit=20_000), {}
+    for number in range(9_000):
+        chunk_id = bytes([number % 251, 0, 0, 0]) + hashlib.sha256(str(number % 8_000).encode()).digest()[4:]
+        known.add(chunk_id, number << 16)
+        plain[chunk_id] = number << 16
+    assert all(known.get(chunk_id) == place for chunk_id, place in plain.items())
+    assert known.get(bytes(32)) is None
