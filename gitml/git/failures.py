@@ -194,8 +194,12 @@ def failure(stderr: str, status: int, *, what: str) -> GitMLError:
             f"{what}: git may not write files of that size", code="git-no-space", hint="ulimit -f unlimited"
         )
     if status < 0:
-        return UnexpectedError(f"{what}: git was stopped by signal {-status}", code="git-killed")
-    return UnexpectedError(f"{what}: {said or f'git ended with status {status}'}", code="git-failed")
+        return UnexpectedError(
+            f"{what}: git was stopped by signal {-status}", code="git-killed", hint="run it again"
+        )
+    return UnexpectedError(
+        f"{what}: {said or f'git ended with status {status}'}", code="git-failed", hint="gitml doctor"
+    )
 
 
 def busy(path: str, *, what: str) -> Busy:
