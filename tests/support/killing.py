@@ -14,6 +14,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -318,6 +319,10 @@ class _Steps:
         os.close(handle)
 
 
+# What a call returned from which nobody came back.
+_DEATH = re.compile(r"\+\+\+ killed by SIGKILL|\) += \?$", re.MULTILINE)
+
+
 def strace() -> str:
     """The path of strace; the test is skipped where there is none that works, unless everything is required."""
     program = shutil.which("strace")
@@ -347,7 +352,7 @@ def traced(
         log: Where strace writes what it saw.
     """
     process = subprocess.Popen(
-        [strace(), "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", "signal=none",
+        [strace(), "-f", "-q", "-o", str(log), "-e", f"trace={calls}", "-e", "signal=none",
          "-e", f"inject={calls}:signal=SIGKILL:when={when}", *command],
         cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -357,7 +362,7 @@ def traced(
 
     def watch() -> None:
         while not ended.wait(0.002):
-            if log.exists() and "+++ killed by SIGKILL" in log.read_text(errors="replace"):
+            if log.exists() and _DEATH.search(log.read_text(errors="replace")):
                 killed.set()
                 os.killpg(process.pid, signal.SIGKILL)
                 return
@@ -369,5 +374,5 @@ def traced(
     finally:
         ended.set()
         watcher.join()
-    died = killed.is_set() or "+++ killed by SIGKILL" in log.read_text(errors="replace")
+    died = killed.is_set() or _DEATH.search(log.read_text(errors="replace")) is not None
     return Ended(status=-signal.SIGKILL if died else process.returncode, stdout=stdout, stderr=stderr)
