@@ -6,6 +6,9 @@ that names them exists. A crash in between leaves garbage in the store, never a 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,7 +31,10 @@ from gitml.registry.stores import DEFAULT, EMBEDDED
 from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.source import FolderSource
+from gitml.store.sourcecache import SourceCache
 from gitml.store.store import Claimed, Root, RootKey, Store, WriteStats, WrittenTree
+
+_SOURCES_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +168,9 @@ def register(
     config = target.snapshot.config
     _check_version_word(target.snapshot, asset, given.version, ws)
     draft = _draft(ws, asset, given, config)
-    source = FolderSource([ws.caller / path for path in paths], follow_links=follow_links)
+    locations = [ws.caller / path for path in paths]
+    cache = None if follow_links or dry_run else _source_cache(ws, locations)
+    source = FolderSource(locations, follow_links=follow_links, cache=cache)
     store_name, store = ws.stores(config).target(offline=offline)
     existing = _existing(ws, asset)
     _refuse_confusable(existing, asset, given)
@@ -172,7 +180,7 @@ def register(
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
     newest = _compared(target.snapshot, asset, given)
-    written = store.write(source, earlier=_earlier(ws, newest, store), progress=ws.progress)
+    written = _stored(ws, store, source, _earlier(ws, newest, store), cache)
     warnings += source.warnings
     if newest is not None and _says_nothing_new(newest, written.root, draft, given):
         return _unchanged(newest, target, written, store_name, warnings)
@@ -181,6 +189,32 @@ def register(
     pointer = replace(draft, id=version, contents=_contents(written.root))
     commit = _commit(ws, target, pointer, review_copies(store.tree(written.root)))
     return _result(pointer, target, commit, written.stats, store_name, warnings)
+
+
+def _stored(
+    ws: Workspace, store: Store, source: FolderSource, earlier: Sequence[Root], cache: SourceCache | None
+) -> WrittenTree:
+    try:
+        written = store.write(source, earlier=earlier, progress=ws.progress)
+    except BaseException as error:
+        if cache is not None:
+            # A conflict may be a note that was wrong: the next run hashes everything.
+            cache.remove() if isinstance(error, Conflict) else cache.discard()
+        raise
+    if cache is not None:
+        cache.keep()
+    return written
+
+
+def _source_cache(ws: Workspace, locations: Sequence[Path]) -> SourceCache:
+    """Notes of what these paths hashed to; those of the paths that were not registered for longest are let go."""
+    folder = ws.repo.common_dir / "gitml" / "sources"
+    with contextlib.suppress(OSError):
+        files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        for file in files[_SOURCES_KEPT:]:
+            file.unlink(missing_ok=True)
+    name = b"\0".join(os.fsencode(location.absolute()) for location in locations)
+    return SourceCache(folder / hashlib.sha256(name).hexdigest()[:32])
 
 
 def _target(ws: Workspace, branch: str | None) -> _Target:

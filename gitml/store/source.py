@@ -14,11 +14,12 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
 from gitml.model import paths as rules
 from gitml.model.shown import shown
+from gitml.store.sourcecache import SourceCache
 
 BLOCK_BYTES = 16 * 1024 * 1024
 _SMALL_BYTES = 1024 * 1024
@@ -65,6 +66,14 @@ class Source(Protocol):
         """Number of files and of bytes, where that can be told before reading."""
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """A source that wants to know what its files hashed to."""
+
+    def learn(self, file: SourceFile, digest: bytes) -> None:
+        """Told each file's SHA-256 once its contents are stored, in path order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskFile:
     """A regular file of the user's, as it was when it was listed."""
@@ -72,7 +81,7 @@ class DiskFile:
     path: str
     size_bytes: int
     location: str
-    mtime_ns: int
+    status: os.stat_result
     follow_links: bool = False
     digest: bytes | None = None
 
@@ -119,7 +128,7 @@ class DiskFile:
             raise self._changed()
 
     def _is_same(self, status: os.stat_result) -> bool:
-        return status.st_size == self.size_bytes and status.st_mtime_ns == self.mtime_ns
+        return status.st_size == self.size_bytes and status.st_mtime_ns == self.status.st_mtime_ns
 
     def _changed(self) -> Conflict:
         return Conflict(
@@ -158,10 +167,14 @@ class FolderSource:
     Args:
         paths: A folder gives its contents, a file its base name.
         follow_links: Store what symbolic links point to; otherwise they are refused.
+        cache: Knows the digests of files that have not changed since they were last stored.
     """
 
-    def __init__(self, paths: Sequence[Path], *, follow_links: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, follow_links: bool = False, cache: SourceCache | None = None
+    ) -> None:
         self._paths = [Path(path) for path in paths]
+        self._cache = cache
         self._follow_links = follow_links
         self.warnings: list[str] = []
         self._faults: list[GitMLError] = []
@@ -191,6 +204,8 @@ class FolderSource:
         """
         self.warnings, self._faults, self._unnamed_warnings = [], [], 0
         empty = True
+        if self._cache is not None:
+            self._cache.begin()
         for file in self._walk("", self._top(), ()):
             empty = False
             yield file
@@ -203,6 +218,11 @@ class FolderSource:
                 code="empty-tree",
                 hint="name a folder with at least one file",
             )
+
+    def learn(self, file: SourceFile, digest: bytes) -> None:
+        """See :class:`Learns`."""
+        if self._cache is not None and isinstance(file, DiskFile):
+            self._cache.note(file.path, file.status, digest)
 
     def _top(self) -> list[_Found]:
         found: list[_Found] = []
@@ -248,8 +268,9 @@ class FolderSource:
                     path=path,
                     size_bytes=entry.status.st_size,
                     location=entry.location,
-                    mtime_ns=entry.status.st_mtime_ns,
+                    status=entry.status,
                     follow_links=self._follow_links,
+                    digest=None if self._cache is None else self._cache.known(path, entry.status),
                 )
 
     def _scan(self, folder: _Found, path: str) -> list[_Found]:

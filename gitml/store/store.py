@@ -45,7 +45,7 @@ from gitml.store.packs import PackReader
 from gitml.store.reader import Promised, TreeReader
 from gitml.store.relocate import relocate, used_objects
 from gitml.store.root import Root, RootKey, decode_root, encode_root
-from gitml.store.source import Source
+from gitml.store.source import Learns, Source
 from gitml.store.wire import needs_newer
 from gitml.store.writer import Totals, TreeWriter
 
@@ -199,6 +199,7 @@ class Store:
             windows=lambda path: [PackWindow(tree.packs_of(path), footer) for tree in trees],
             resumed=self._resumed(medium, condemned),
             progress=progress,
+            learn=source.learn if isinstance(source, Learns) else None,
         )
         writer.write(source.files())
         manifest, stored = listing.finish()

@@ -86,6 +86,7 @@ class TreeWriter:
         windows: Gives the chunks of the packs that hold earlier versions of a path.
         resumed: Packs that an interrupted write left.
         progress: Learns of each file.
+        learn: Told each file's digest, in path order.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class TreeWriter:
         windows: Callable[[str], Sequence[PackWindow]],
         resumed: PackWindow,
         progress: Progress,
+        learn: Callable[[SourceFile, bytes], None] | None = None,
     ) -> None:
+        self._learn = learn
         self._packs = packs
         self._listing = listing
         self._pool = pool
@@ -348,6 +351,8 @@ class TreeWriter:
         self._listing.add(file.path, file.size_bytes, sha, runs)
         self.totals.files += 1
         self.totals.size_bytes += file.size_bytes
+        if self._learn is not None:
+            self._learn(file, sha)
 
 
 class _Strand:
