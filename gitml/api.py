@@ -36,6 +36,7 @@ from gitml.registry import register as _register
 from gitml.registry import status as _status
 from gitml.registry import stored as _stored
 from gitml.registry import sync as _sync
+from gitml.registry import upkeep as _upkeep
 from gitml.registry import verification as _verification
 from gitml.registry.initialise import Initialised, initialise
 from gitml.registry.workspace import Workspace
@@ -587,3 +588,17 @@ class Stores:
             IntegrityError: A version cannot be followed, so nobody knows what it needs; nothing was deleted.
         """
         return _care.gc(self._ws, name, dry_run=dry_run)
+
+    def repack(self, name: str | None = None, *, dry_run: bool = False) -> _upkeep.Repacked:
+        """Merge small packs and leave behind what no version uses; `gc` frees the old ones.
+
+        Safe beside writers, readers and collections.
+
+        Args:
+            name: Name of the store, or `embedded`; default is the configured one.
+            dry_run: Only say what would be done.
+
+        Raises:
+            IntegrityError: Something that would have to move is damaged; nothing was changed.
+        """
+        return _upkeep.repack(self._ws, name, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""`gitml store forget|gc`: what lets bytes go, after asking."""
+"""`gitml store forget|gc|repack`: looking after stores; what lets bytes go asks first."""
 
 from __future__ import annotations
 
@@ -60,3 +60,15 @@ def gc(session: Session, name: str | None, *, dry_run: bool) -> None:
             )
     result = stores.gc(name, dry_run=dry_run)
     session.finish(result, render.collection, refs=[one.object for one in result.deleted], dry_run=dry_run)
+
+
+@command("repack", arguments=[_NAME], examples=["gitml store repack --dry-run", "gitml store repack"])
+@_name_argument
+@dry_run_option
+def repack(session: Session, name: str | None, *, dry_run: bool) -> None:
+    """Merge small packs and leave dead bytes behind.
+
+    Versions stay what they are. The old packs are freed by `gitml store gc`.
+    """
+    result = session.registry().stores.repack(name, dry_run=dry_run)
+    session.finish(result, render.repacked, refs=[result.store], dry_run=dry_run)

@@ -113,6 +113,7 @@ STORE: tuple[Entry, ...] = (
     Entry("du", "gitml.cli.store", "du", "Show the bytes that each version takes in a store."),
     Entry("forget", "gitml.cli.care", "forget", "Stop keeping a version in a store."),
     Entry("gc", "gitml.cli.care", "gc", "Delete what no version has needed for two weeks."),
+    Entry("repack", "gitml.cli.care", "repack", "Merge small packs and leave dead bytes behind."),
 )
 PR: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.pr", "list_", "List requests."),

@@ -1,4 +1,4 @@
-"""How results about the care of stores look to a person: forget, gc."""
+"""How results about the care of stores look to a person: forget, gc, repack."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gitml.cli.text import count, moment, size
 
 if TYPE_CHECKING:
     from gitml.registry.care import DeadObject, Forgotten, GarbageCollection
+    from gitml.registry.upkeep import Repacked
 
 
 def freed(result: Forgotten) -> str:
@@ -63,3 +64,19 @@ def collection(result: GarbageCollection, out: Printer) -> None:
         f"{len(result.deleted):,} {goes} ({size(result.deleted_bytes)}), "
         f"{len(result.waiting):,} waiting and {len(result.condemned):,} newly found dead ({size(waiting_bytes)})"
     )
+
+
+def repacked(result: Repacked, out: Printer) -> None:
+    """`store repack`."""
+    if not result.packs:
+        out.line(f"store {result.store}: 0 packs are worth repacking")
+        return
+    old = f"{count(result.packs, 'pack')}, {size(result.packs_bytes)}, of which {size(result.kept_bytes)} are used"
+    if result.packs_written is None:
+        out.line(f"store {result.store}: {old}, would be repacked")
+        return
+    out.line(
+        f"store {result.store}: {old}, became {count(result.packs_written, 'pack')}; "
+        f"{count(result.versions, 'version')} laid out anew, {result.skipped:,} changed by others meanwhile"
+    )
+    out.line(Styled("gitml store gc frees the old packs", Style.DIM))

@@ -1,4 +1,4 @@
-"""`gitml store forget|gc`: what they print, and that nothing goes without a yes."""
+"""`gitml store forget|gc|repack`: what they print, and that nothing goes without a yes."""
 
 from __future__ import annotations
 
@@ -98,3 +98,26 @@ def test_forget_refuses_what_is_named(team: Any) -> None:
     error = document(refused)["error"]
     assert error["code"] == "still-named"
     assert error["context"]["branches"] == ["main", "origin/main"]
+
+
+def test_repack(team: Any) -> None:
+    ada, store = team.ada, team.folder / "store"
+    for number in range(3):
+        team.write("out/weights.npz", bytes(range(256)) * (101 + number))
+        ada.ok("register", "models/digits", "out")
+    before = files(store)
+    planned = document(ada.ok("store", "repack", "-n", "--json"))["plan"]
+    assert planned["packs"] > 2 and planned["packs_written"] is None
+    assert "would be repacked" in ada.ok("store", "repack", "-n").stdout
+    assert files(store) == before
+    done = document(ada.ok("store", "repack", "--json"))
+    assert (done["packs"], done["packs_written"], done["skipped"]) == (planned["packs"], 1, 0)
+    assert done["versions"] == 5
+    assert before <= files(store)
+    assert "0 packs are worth repacking" in ada.ok("store", "repack").stdout
+    assert document(ada.ok("verify", "--deep", "--json"))["versions"] == 5
+    ada.ok("store", "gc")
+    weeks_pass(store)
+    ada.ok("store", "gc", "--yes")
+    assert len([name for name in files(store) if name.startswith("packs/")]) == 1
+    assert document(ada.ok("verify", "--deep", "--json"))["versions"] == 5

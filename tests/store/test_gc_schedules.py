@@ -1,8 +1,8 @@
 """Collectors against writers in any order: what was claimed stays whole.
 
-Each case is one order, drawn from a seed, in which writers, a person who lets versions go, and collectors whose
-clocks disagree make their calls of the store one at a time. Afterwards every version that was acknowledged reads
-back. The cases with a fault built in show that the test can tell.
+Each case is one order, drawn from a seed, in which writers, a person who lets versions go, one who repacks, and
+collectors whose clocks disagree make their calls of the store one at a time. Afterwards every version that was
+acknowledged reads back. The cases with a fault built in show that the test can tell.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from support.schedule import InlinePool, PausingMedium, Schedule
 from support.store import MadeSource, key, noise, reachable
 
 from gitml.errors import GitMLError, IntegrityError, StoreUnavailable
-from gitml.store import garbage, layout, marking
+from gitml.store import garbage, layout, marking, rewrite
 from gitml.store import store as store_room
 from gitml.store.condemned import read_runs
 from gitml.store.garbage import DAY_S, collect_garbage
 from gitml.store.memory import MemoryMedium
+from gitml.store.repack import plan_repack, repack
 from gitml.store.root import RootKey
 from gitml.store.store import Claimed, Store
 
 NOW_S = 1_800_000_000.0
 FILES = {name: noise(size, size) for name, size in (("a", 300), ("b", 700), ("c", 1100), ("d", 1900))}
 SKEWS_DAYS = (0, 0, 0, -2, 2, 15)
-PLAIN, NIGHTLY, MUTATED = 600, 20_000, 400
+PLAIN, NIGHTLY, MUTATED = 600, 20_000, 1_000
 
 
 @pytest.fixture(autouse=True)
 def one_thread_for_each_actor(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in (store_room, marking):
+    for room in (store_room, marking, rewrite):
         monkeypatch.setattr(room, "ThreadPoolExecutor", InlinePool)
 
 
@@ -48,6 +49,7 @@ class World:
     claimed: dict[RootKey, dict[str, bytes]] = field(default_factory=dict)
     actors: dict[str, Callable[[], None]] = field(default_factory=dict)
     collected: int = 0
+    repacked: int = 0
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -80,6 +82,10 @@ class World:
         with contextlib.suppress(IntegrityError):
             self.collected += len(collect_garbage(self.store, clock=now_s).deleted)
 
+    def repack(self) -> None:
+        with contextlib.suppress(IntegrityError, StoreUnavailable):
+            self.repacked += len(repack(self.store, plan_repack(self.store)).replaced)
+
     def clock(self) -> Callable[[], float]:
         """A collector's clock: wrong by days, and now and then put right or wronger while it runs."""
         return lambda: NOW_S + DAY_S * self.random.choice(SKEWS_DAYS)
@@ -90,7 +96,7 @@ class World:
             assert found == contents, f"{version.name} does not read back"
 
 
-def prepare(seed: int) -> World:
+def prepare(seed: int, *, repacks: bool = False) -> World:
     """A store with a past: versions, some of them let go, and what is left of those condemned for two weeks."""
     world = World(seed)
     versions = [key(str(number), "past") for number in range(world.random.randint(2, 4))]
@@ -125,17 +131,19 @@ def prepare(seed: int) -> World:
         trees = [world.some_tree() for _ in range(world.random.randint(1, 2))]
         world.actors[f"writer{number}"] = writer(name, trees)
     world.actors["forgetter"] = forgetter
+    if repacks or world.random.random() < 0.5:
+        world.actors["repacker"] = world.repack
     for number in range(world.random.randint(1, 3)):
         world.actors[f"collector{number}"] = collector(world.random.randint(1, 2))
     return world
 
 
-def play(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
+def play(seed: int, monkeypatch: pytest.MonkeyPatch, *cast: str) -> World:
     salts = Random(seed + 2)
     monkeypatch.setattr(secrets, "token_bytes", salts.randbytes)
     monkeypatch.setattr(secrets, "token_hex", lambda size: salts.randbytes(size).hex())
-    world = prepare(seed)
-    world.schedule.run(world.actors)
+    world = prepare(seed, repacks="repacker" in cast)
+    world.schedule.run({name: act for name, act in world.actors.items() if name.startswith(cast or "")})
     try:
         world.check()
     except (GitMLError, AssertionError) as error:
@@ -165,12 +173,13 @@ def settle(world: World) -> None:
 
 @pytest.mark.parametrize("block", range(6))
 def test_nothing_claimed_is_lost(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    collected = 0
+    collected = repacked = 0
     for seed in range(block * PLAIN // 6, (block + 1) * PLAIN // 6):
         world = play(seed, monkeypatch)
         settle(world)
         collected += world.collected
-    assert collected > 20, "collectors have to have something to collect"
+        repacked += world.repacked
+    assert collected > 20 and repacked > 20, "there has to be something to do"
 
 
 @pytest.mark.nightly
@@ -207,11 +216,23 @@ def collector_condemns_nothing(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def repacker_does_not_look(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rewrite, "condemned_names", lambda medium: frozenset())
+
+
 @pytest.mark.parametrize(
-    "fault", [writer_does_not_look, collector_does_not_look_again, collector_condemns_nothing]
+    ("fault", "cast"),
+    [
+        (writer_does_not_look, ()),
+        (collector_does_not_look_again, ()),
+        (collector_condemns_nothing, ()),
+        (repacker_does_not_look, ("repacker", "collector")),
+    ],
 )
-def test_the_orders_find_a_missing_step(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_orders_find_a_missing_step(
+    fault: Any, cast: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     fault(monkeypatch)
     with pytest.raises(AssertionError, match=r"^seed"):
         for seed in range(MUTATED):
-            play(seed, monkeypatch)
+            play(seed, monkeypatch, *cast)
