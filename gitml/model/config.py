@@ -16,6 +16,7 @@ from gitml.model.canonical import KeyOrder, dump
 from gitml.model.fields import FieldError, Fields, at, read
 from gitml.model.names import ASSET_TYPES, check_type_name, check_word
 from gitml.model.shown import shown
+from gitml.model.store_url import check_endpoint
 from gitml.model.user_schema import check_user_schema
 
 SCHEMA: Final = "gitml/config/v1"
@@ -58,7 +59,7 @@ class StoreConfig:
     Attributes:
         name: Its name.
         url: Where it lies, as it is written.
-        endpoint_url: Server of an S3 store that is not AWS.
+        endpoint_url: Server of a remote store that is not the vendor's own; without credentials.
         options: Whatever else is said of it.
     """
 
@@ -162,10 +163,14 @@ def _store(name: str, entry: Any) -> StoreConfig:
     if STORE_NAME.fullmatch(name) is None:
         raise FieldError(path, "is no valid name of a store", f"it must match {STORE_NAME.pattern}")
     fields = Fields(entry, path)
+    endpoint = fields.optional_text("endpoint_url")
+    if endpoint is not None:
+        with at((*path, "endpoint_url")):
+            check_endpoint(endpoint, allow_http=True)  # whether it may do without TLS is for its user to say
     return StoreConfig(
         name=name,
         url=fields.text("url"),
-        endpoint_url=fields.optional_text("endpoint_url"),
+        endpoint_url=endpoint,
         options=fields.rest(),
     )
 

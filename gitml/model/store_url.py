@@ -6,6 +6,7 @@ text that looks harmless. Nothing is expanded or percent-decoded.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,6 +23,9 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?", re
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}(?:\.(?:dfs|blob)\.[a-z0-9.-]{1,100})?")
+_ENDPOINT = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?(?:/[A-Za-z0-9._/-]{0,255})?"
+)
 _PREFIX_PART = re.compile(r"[^/\\%?#*]{1,255}")
 
 
@@ -106,6 +110,42 @@ def parse_store_url(text: str, base: PurePath | None = None) -> StoreUrl:
     raise _refused(
         text, f"`{scheme}:` is no kind of store", "a folder, file:///…, s3://…, az://… or abfs://…"
     )
+
+
+def check_endpoint(text: str, *, allow_http: bool = False) -> str:
+    """Read the address of a store's server; gives it without a slash at its end.
+
+    Args:
+        text: `https://HOST[:PORT][/PATH]`; `http://` where the host is this machine.
+        allow_http: The user wants no TLS elsewhere either.
+
+    Raises:
+        InvalidInput: It is of another kind, holds credentials, or would send bytes unprotected.
+    """
+    match = _ENDPOINT.fullmatch(text)
+    safe = shown(re.sub(r"//[^/@]*@", "//***@", redact(text)).partition("?")[0])
+    if match is None:
+        raise InvalidInput(
+            f"{safe} cannot be the server of a store",
+            code="bad-endpoint",
+            hint="write https://HOST or https://HOST:PORT; credentials come from your environment",
+        )
+    if match["scheme"] == "http" and not allow_http and not _is_this_machine(match["host"]):
+        raise InvalidInput(
+            f"{safe} would send everything without TLS",
+            code="endpoint-without-tls",
+            hint="write https://, or set `allow_http: true` for this store in your own settings",
+        )
+    return text.rstrip("/")
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _problem(text: str) -> tuple[str, str] | None:

@@ -1,21 +1,28 @@
 """What one person or machine has configured, as opposed to what the repository says.
 
 Owns the environment variables `GITML_*`, the file `config.yaml` in the user's configuration folder, and the
-memory of the store locations that were used on this machine. Credentials live with each SDK, never here.
+memory of the store locations that were used on this machine. Credentials live with each SDK; where that has no
+place for them (a connection string, a shared access signature), they pass through here and are never shown.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import platformdirs
 
 from gitml.errors import AccessDenied, InvalidInput
+from gitml.store.remote_options import RemoteOptions
 
 _MAX_BYTES = 65536
+_ANY = "*"
+_KEYS = ("url", "endpoint_url", "allow_http", "region", "profile", "connection_string", "sas_token")
+_VARIABLE = re.compile(r"GITML_STORE_(?P<name>[A-Z0-9_]+?)_(?P<key>" + "|".join(_KEYS).upper() + ")")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,41 +31,71 @@ class Settings:
 
     Attributes:
         store_urls: Store name -> URL that replaces the one in `gitml.yaml`.
+        store_options: Store name -> server and credentials of a remote store.
         jobs: Worker threads for transfers; None lets GitML choose.
     """
 
     store_urls: Mapping[str, str] = field(default_factory=dict)
+    store_options: Mapping[str, RemoteOptions] = field(default_factory=dict)
     jobs: int | None = None
+
+    def options(self, store: str) -> RemoteOptions:
+        """What the user says about a remote store."""
+        return self.store_options.get(store) or self.store_options.get(_ANY) or RemoteOptions()
 
 
 def load_settings() -> Settings:
-    """Read the user's file, then let `GITML_STORE_<NAME>_URL` and `GITML_JOBS` override it.
+    """Read the user's file, then let variables override it.
+
+    `GITML_STORE_<NAME>_URL`, and likewise `_ENDPOINT_URL`, `_ALLOW_HTTP`, `_REGION`, `_PROFILE`,
+    `_CONNECTION_STRING` and `_SAS_TOKEN`; `GITML_TIMEOUT_S` and `GITML_JOBS`.
 
     Raises:
         InvalidInput: The file or a variable is malformed.
     """
-    stores = dict(_from_file())
-    for name, value in os.environ.items():
-        if name.startswith("GITML_STORE_") and name.endswith("_URL") and value:
-            store = name.removeprefix("GITML_STORE_").removesuffix("_URL").lower().replace("_", "-")
-            stores[store] = value
-    return Settings(store_urls=stores, jobs=_jobs())
+    stores = _from_file()
+    for variable, value in os.environ.items():
+        match = _VARIABLE.fullmatch(variable)
+        if match is not None and value:
+            name = match["name"].lower().replace("_", "-")
+            stores.setdefault(name, {})[match["key"].lower()] = _parsed(variable, match["key"].lower(), value)
+    timeout_s = _number("GITML_TIMEOUT_S", 86_400, "of seconds that an outage of a store may last")
+    cap: dict[str, Any] = {} if timeout_s is None else {"timeout_s": float(timeout_s)}
+    return Settings(
+        store_urls={name: entry["url"] for name, entry in stores.items() if "url" in entry},
+        store_options={
+            name: RemoteOptions(**{key: value for key, value in entry.items() if key != "url"}, **cap)
+            for name, entry in stores.items()
+        }
+        | ({_ANY: RemoteOptions(**cap)} if cap else {}),
+        jobs=_number("GITML_JOBS", 256, "of worker threads"),
+    )
 
 
-def _jobs() -> int | None:
-    text = os.environ.get("GITML_JOBS", "")
+def _parsed(variable: str, key: str, value: str) -> Any:
+    if key != "allow_http":
+        return value
+    if value not in ("0", "1"):
+        raise InvalidInput(
+            f"{variable} is {value!r}; it must be 0 or 1", code="bad-setting", hint=f"unset {variable}"
+        )
+    return value == "1"
+
+
+def _number(variable: str, most: int, what: str) -> int | None:
+    text = os.environ.get(variable, "")
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
         raise InvalidInput(
-            f"GITML_JOBS is {text!r}; it must be a number from 1 to 256",
+            f"{variable} is {text!r}; it must be a number from 1 to {most}",
             code="bad-setting",
-            hint="unset GITML_JOBS, or set it to a number of worker threads",
+            hint=f"unset {variable}, or set it to a number {what}",
         )
     return int(text)
 
 
-def _from_file() -> dict[str, str]:
+def _from_file() -> dict[str, dict[str, Any]]:
     path = platformdirs.user_config_path("gitml") / "config.yaml"
     try:
         data = path.read_bytes()
@@ -74,21 +111,22 @@ def _from_file() -> dict[str, str]:
 
     value = strict_yaml.load(data, file=str(path), max_bytes=_MAX_BYTES).value
     stores = value.get("stores", {}) if isinstance(value, dict) else None
-    if not isinstance(stores, dict):
+    if not isinstance(stores, dict) or not all(isinstance(entry, dict) for entry in stores.values()):
         raise InvalidInput(
             f"{path}: expected a mapping `stores: {{NAME: {{url: URL}}}}`",
             code="bad-setting",
             hint=f"correct {path}",
         )
-    urls: dict[str, str] = {}
     for name, entry in stores.items():
-        url = entry.get("url") if isinstance(entry, dict) else None
-        if not isinstance(url, str):
-            raise InvalidInput(
-                f"{path}: stores.{name} has no text `url`", code="bad-setting", hint=f"correct {path}"
-            )
-        urls[str(name)] = url
-    return urls
+        for key, setting in entry.items():
+            wanted = bool if key == "allow_http" else str
+            if key not in _KEYS or not isinstance(setting, wanted):
+                raise InvalidInput(
+                    f"{path}: stores.{name}.{key} is no setting, or no {'flag' if wanted is bool else 'text'}",
+                    code="bad-setting",
+                    hint=f"use {', '.join(_KEYS)}",
+                )
+    return {str(name): dict(entry) for name, entry in stores.items()}
 
 
 class TrustedStores:

@@ -7,6 +7,7 @@ the embedded store, then the configured one. How bytes are laid out is the store
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
@@ -17,6 +18,7 @@ from gitml.model.progress import Progress
 from gitml.model.store_url import parse_store_url
 from gitml.registry.settings import Settings, TrustedStores
 from gitml.store.folder import FolderMedium
+from gitml.store.remote_options import RemoteOptions
 from gitml.store.store import Root, RootKey, Store, open_store
 
 DEFAULT = "default"
@@ -117,17 +119,37 @@ class StoreSet:
                 journal=self._state / "journal",
                 cache=self._state / "cache",
                 jobs=self._jobs,
+                options=self._options(name),
             )
         return self._open[name]
 
+    def _options(self, name: str) -> RemoteOptions:
+        """The user's settings for a remote store; the repository may add the server of the URL that it names."""
+        options = self._settings.options(name)
+        endpoint = self._endpoint(name)
+        return options if endpoint is None else replace(options, endpoint_url=endpoint)
+
+    def _endpoint(self, name: str) -> str | None:
+        """The server that the repository names, unless the user's own settings say where the store is."""
+        if name in self._settings.store_urls or self._settings.options(name).endpoint_url is not None:
+            return None
+        return self.config.stores[name].endpoint_url if name in self.config.stores else None
+
+    def _whole(self, name: str) -> str:
+        """What the repository says of a store's place, its server included."""
+        endpoint = self._endpoint(name)
+        return self._said(name) + (f" at {endpoint}" if endpoint else "")
+
     def _check_trust(self, name: str) -> None:
         """Compare what the repository says with what it said last; a relative folder means another in each clone."""
-        trusted, said = TrustedStores(), self._said(name)
+        trusted, said = TrustedStores(), self._whole(name)
         known = trusted.location(self._repository, name)
         if known == said:
             return
         if known is None:
-            self._progress.note(f"store {name}: first use of {self.location(name)} on this machine")
+            endpoint = self._endpoint(name)
+            place = self.location(name) + (f" at {endpoint}" if endpoint else "")
+            self._progress.note(f"store {name}: first use of {place} on this machine")
             trusted.remember(self._repository, name, said)
             return
         raise AccessDenied(
@@ -144,7 +166,7 @@ class StoreSet:
             UsageError: No such store is configured.
             AccessDenied: This machine's memory of trusted stores cannot be written.
         """
-        trusted, said = TrustedStores(), self._said(name)
+        trusted, said = TrustedStores(), self._whole(name)
         before = trusted.location(self._repository, name)
         if before != said and not trusted.remember(self._repository, name, said):
             raise AccessDenied(
@@ -158,7 +180,7 @@ class StoreSet:
         """Whether the store's location is the one last used on this machine, or the user's own."""
         if name in self._settings.store_urls:
             return True
-        return TrustedStores().location(self._repository, name) == self._said(name)
+        return TrustedStores().location(self._repository, name) == self._whole(name)
 
     def target(self, *, offline: bool = False) -> tuple[str, Store]:
         """Where `register` writes: the configured store, or the embedded one where there is none."""

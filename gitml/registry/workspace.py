@@ -240,7 +240,7 @@ class Workspace:
 
     def stores(self, config: Config) -> StoreSet:
         """The stores that a configuration names, and the embedded one."""
-        key = repr(sorted((store.name, store.url) for store in config.stores.values()))
+        key = repr(sorted((store.name, store.url, store.endpoint_url) for store in config.stores.values()))
         if key not in self._store_sets:
             self._store_sets[key] = StoreSet(
                 config,

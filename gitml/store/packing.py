@@ -126,6 +126,10 @@ class PackWriter:
         while self.settle(wait=True):
             pass
 
+    def used(self) -> frozenset[bytes]:
+        """Ids of the packs that were written, or found in the store and used."""
+        return frozenset(pack.id for pack in self._refs if pack is not None)
+
     def is_durable(self, number: int) -> bool:
         """Whether the pack of that number is in the store."""
         return number not in self._not_durable

@@ -25,25 +25,24 @@ from gitml.errors import (
     OutcomeUnknown,
     PolicyRefused,
     StoreUnavailable,
-    UsageError,
 )
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
-from gitml.model.store_url import parse_store_url
 from gitml.store import layout
 from gitml.store.dedup import EarlierTree, PackWindow
-from gitml.store.folder import FolderMedium
 from gitml.store.journal import Journal
 from gitml.store.listing import ListingWriter
 from gitml.store.manifest import Manifest
 from gitml.store.medium import Medium, PutOutcome
 from gitml.store.objects import CountedMedium, condemned_names
+from gitml.store.opening import open_medium
 from gitml.store.pack import Footer, PackRef
 from gitml.store.packing import PackWriter
 from gitml.store.packs import PackReader
 from gitml.store.reader import Promised, TreeReader
 from gitml.store.relocate import relocate, used_objects
+from gitml.store.remote_options import RemoteOptions
 from gitml.store.root import Root, RootKey, decode_root, encode_root
 from gitml.store.source import Learns, Source
 from gitml.store.wire import needs_newer
@@ -93,6 +92,7 @@ class WrittenTree:
 
     root: Root
     stats: WriteStats
+    packs: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
     started_s: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
 
@@ -164,12 +164,12 @@ class Store:
             self._check_format(medium)
             pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-write")
             try:
-                root, stats = self._write(medium, pool, source, earlier, progress)
+                root, stats, packs = self._write(medium, pool, source, earlier, progress)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         finally:
             progress.end()
-        return WrittenTree(root=root, stats=stats, started_s=started_s)
+        return WrittenTree(root=root, stats=stats, packs=packs, started_s=started_s)
 
     def _write(
         self,
@@ -178,7 +178,7 @@ class Store:
         source: Source,
         earlier: Sequence[Root],
         progress: Progress,
-    ) -> tuple[Root, WriteStats]:
+    ) -> tuple[Root, WriteStats, frozenset[bytes]]:
         condemned = condemned_names(medium)
         trees = list(_earlier_trees(medium, earlier, condemned))
         known = {logical: segment for tree in reversed(trees) for logical, segment in tree.segments.items()}
@@ -204,7 +204,7 @@ class Store:
         writer.write(source.files())
         manifest, stored = listing.finish()
         root = _root(manifest, stored.hex)
-        return root, _stats(writer.totals, medium, packs, listing)
+        return root, _stats(writer.totals, medium, packs, listing), packs.used()
 
     def _resumed(self, medium: Medium, condemned: Collection[str]) -> PackWindow:
         def footer(pack: PackRef) -> Footer | None:
@@ -260,8 +260,7 @@ class Store:
             self._refuse_incomplete(root)
             standing = self._replace_root(key, root)
         standing = self._leave_condemned(key, standing)
-        if self._journal.packs():
-            self._journal.forget({used.pack.id for used in used_objects(self.medium, standing) if used.pack})
+        self._journal.forget(written.packs)  # a root names them now, or nothing ever will
         return Claimed(root=standing)
 
     def _create_root(self, key: RootKey, root: Root) -> Root:
@@ -374,21 +373,24 @@ def open_store(
     journal: Path | None = None,
     cache: Path | None = None,
     jobs: int | None = None,
+    options: RemoteOptions | None = None,
 ) -> Store:
     """The store at a URL or path.
 
+    Args:
+        url: A path, `file://`, `s3://`, `az://` or `abfs[s]://`.
+        base: Folder that a relative path starts from.
+        journal: See :class:`Store`.
+        cache: See :class:`Store`.
+        jobs: See :class:`Store`.
+        options: Server and credentials of a remote store, where they are not the SDK's defaults.
+
     Raises:
         InvalidInput: The URL is malformed or of a kind that is not allowed.
-        UsageError: This GitML has no adapter for it.
+        UsageError: The extra that brings its client is not installed, or the URL says too little.
     """
-    parsed = parse_store_url(url, base or Path.cwd())
-    if not parsed.is_folder:
-        raise UsageError(
-            f"this GitML has no adapter for stores on {parsed.scheme}://",
-            code="no-adapter",
-            hint="name a folder: a path, or file:///folder",
-        )
-    return Store(FolderMedium(Path(parsed.path)), journal=journal, cache=cache, jobs=jobs)
+    medium = open_medium(url, base=base, options=options)
+    return Store(medium, journal=journal, cache=cache, jobs=jobs)
 
 
 def _created_marker(medium: Medium, marker: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What every medium promises. A new medium joins by one line in `MEDIA`."""
+"""What every medium promises. A new medium joins by one line in `MEDIA`, or by a server in `SCHEMES`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.remote import SCHEMES, place
 
 from gitml.errors import IntegrityError, InvalidInput, NotFound
 from gitml.store.folder import FolderMedium
@@ -19,8 +20,10 @@ MEDIA: dict[str, Callable[[Path], Medium]] = {
 }
 
 
-@pytest.fixture(params=sorted(MEDIA))
-def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Medium:
+@pytest.fixture(params=[*sorted(MEDIA), *SCHEMES])
+def medium(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Medium:
+    if request.param in SCHEMES:
+        return place(request.param, monkeypatch).open()
     return MEDIA[request.param](tmp_path)
 
 

@@ -1,0 +1,527 @@
+"""Objects on a server: the contract of a medium over clients that make one attempt of one call.
+
+Owns what is the same for every server: names below a prefix, retries, the watch over transfers that stall, lost
+replies, and what a failure is called. A create-only write carries a random mark in the object's metadata, so that
+after a lost reply a look tells one's own object from another writer's. A client translates its SDK's failures and
+decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from gitml.errors import (
+    AccessDenied,
+    GitMLError,
+    IntegrityError,
+    NoSpace,
+    NotFound,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
+from gitml.model.redact import redact
+from gitml.store.medium import Buffer, Buffers, PutOutcome, body_size, check_object_name
+from gitml.store.remote_options import RemoteOptions
+from gitml.store.retry import TRANSIENT, Failure, FailureKind, Patience
+
+_T = TypeVar("_T")
+
+_BLOCK_BYTES: Final = 256 << 10
+MARK: Final = "gitmlwrite"  # key of metadata; letters only, which every server keeps
+
+
+class Pulse:
+    """When a transfer last moved."""
+
+    def __init__(self) -> None:
+        self.beat_s = time.monotonic()
+
+    def beat(self) -> None:
+        """Something moved."""
+        self.beat_s = time.monotonic()
+
+
+class UploadBody:
+    """The parts of an object as something to read or to iterate over, without joining them."""
+
+    def __init__(self, parts: Buffers, pulse: Pulse) -> None:
+        self._parts = [memoryview(part).cast("B") for part in parts if len(part)]
+        self._size = sum(len(part) for part in self._parts)
+        self._pulse = pulse
+        self._position = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def joined(self) -> bytes:
+        """All parts in one."""
+        return b"".join(self._parts)
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to an offset from the beginning, from here, or from the end."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes, at most `size` of them."""
+        stop = self._size if size is None or size < 0 else min(self._size, self._position + size)
+        data = b"".join(self._between(self._position, stop))
+        self._position += len(data)
+        return data
+
+    def _between(self, start: int, stop: int) -> Iterator[memoryview]:
+        offset = 0
+        for part in self._parts:
+            if offset >= stop:
+                return
+            if offset + len(part) > start:
+                yield part[max(0, start - offset) : stop - offset]
+            offset += len(part)
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        """Blocks of a size that is worth a system call."""
+        gathered = bytearray()
+        for part in self._parts:
+            for start in range(0, len(part), _BLOCK_BYTES):
+                piece = part[start : start + _BLOCK_BYTES]
+                if not gathered and len(piece) > _BLOCK_BYTES // 2:
+                    yield piece
+                else:
+                    gathered += piece
+                if len(gathered) >= _BLOCK_BYTES:
+                    yield bytes(gathered)
+                    gathered.clear()
+                self._pulse.beat()
+        if gathered:
+            yield bytes(gathered)
+        self._pulse.beat()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a look at an object says."""
+
+    size_bytes: int
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The beginning of an answer with an object's bytes.
+
+    Attributes:
+        start: Offset of its first byte in the object.
+        size_bytes: Bytes that will follow.
+        object_bytes: Size of the whole object.
+    """
+
+    start: int
+    size_bytes: int
+    object_bytes: int
+    blocks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a listing, and how to ask for the next."""
+
+    objects: tuple[tuple[str, int], ...]
+    following: str | None
+
+
+class Client(Protocol):
+    """One attempt of each call, as coroutines of one loop; raises what its SDK raises."""
+
+    @property
+    def calls(self) -> Mapping[str, str]:
+        """head, get, put, delete and list, as the server's documentation calls them."""
+
+    @property
+    def meters_reads(self) -> bool:
+        """Whether the blocks of a reply come as they arrive, so that a stall can be seen here."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+
+    @property
+    def url(self) -> str: ...
+
+    async def head(self, key: str) -> Held: ...
+
+    def get(self, key: str, start: int, end: int | None) -> AbstractAsyncContextManager[Reply]: ...
+
+    async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None: ...
+
+    async def delete(self, key: str) -> None: ...
+
+    async def page(self, prefix: str, following: str | None) -> Page: ...
+
+    async def renew(self) -> None:
+        """Ask the chain of credentials anew."""
+
+    def failure(self, error: Exception) -> Failure | None:
+        """What an exception of the SDK means; None for one that is no failure of the store."""
+
+    def credentials(self) -> str:
+        """Which credentials are used, in words, without secrets."""
+
+
+class _CutError(Exception):
+    """An answer ended early, or is not the one that was asked for."""
+
+
+class _StalledError(Exception):
+    """Nothing moved for too long."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of the medium, over all its attempts."""
+
+    verb: str
+    name: str
+    writes: bool = False
+    size_bytes: int | None = None
+    attempts: int = 0
+    was_lost: bool = False
+    renewed: bool = False
+
+
+class _FailedError(Exception):
+    """A call failed for good, or in a way that its caller understands."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class RemoteMedium:
+    """Objects below a prefix of a bucket or container.
+
+    Args:
+        client: Speaks to the server.
+        prefix: Path inside the bucket, without slashes at its ends.
+        options: Time limits.
+    """
+
+    def __init__(self, client: Client, prefix: str, options: RemoteOptions) -> None:
+        self._client = client
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._patience = Patience(options.timeout_s, options.stall_s)
+
+    @property
+    def url(self) -> str:
+        """The location, with the server where it is not the vendor's."""
+        return self._client.url
+
+    def credentials(self) -> str:
+        """Which credentials are used, in words, without secrets."""
+        return self._client.credentials()
+
+    def head(self, name: str) -> int | None:
+        held = self._look(name)
+        return None if held is None else held.size_bytes
+
+    def _look(self, name: str) -> Held | None:
+        check_object_name(name)
+        call = _Call("head", name)
+        try:
+            return self._made(call, lambda _: self._client.head(self._prefix + name))
+        except _FailedError as failed:
+            if failed.failure.kind is FailureKind.ABSENT:
+                return None
+            raise self._error(call, failed.failure) from failed.__cause__
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        check_object_name(name)
+        if start < 0 or (end is not None and end <= start):
+            return self._empty(name, start, end)
+        blocks: list[bytes] = []
+
+        def begin(_: Reply) -> Callable[[bytes], None]:
+            blocks.clear()
+            return blocks.append
+
+        self._receive(name, start, end, begin)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def get_into(self, name: str, buffer: memoryview) -> int:
+        """See :class:`gitml.store.medium.ReadsInto`."""
+        check_object_name(name)
+        position = 0
+
+        def begin(reply: Reply) -> Callable[[bytes], None]:
+            nonlocal position
+            position = 0
+            if reply.object_bytes > len(buffer):
+                raise self._short(name, reply.object_bytes, 0, len(buffer))
+            return take
+
+        def take(block: bytes) -> None:
+            nonlocal position
+            buffer[position : position + len(block)] = block
+            position += len(block)
+
+        self._receive(name, 0, None, begin)
+        return position
+
+    def _receive(
+        self, name: str, start: int, end: int | None, begin: Callable[[Reply], Callable[[bytes], None]]
+    ) -> None:
+        async def attempt(pulse: Pulse) -> None:
+            async with self._client.get(self._prefix + name, start, end) as reply:
+                stop = reply.object_bytes if end is None else end
+                if stop > reply.object_bytes:
+                    raise self._short(name, reply.object_bytes, start, stop)
+                if (reply.start, reply.size_bytes) != (start, stop - start):
+                    raise _CutError(f"it answered {reply.size_bytes} bytes from {reply.start}")
+                take, received = begin(reply), 0
+                async for block in reply.blocks:
+                    pulse.beat()
+                    received += len(block)
+                    if received > reply.size_bytes:
+                        break
+                    take(block)
+                if received != reply.size_bytes:
+                    raise _CutError(f"{received} bytes came instead of {reply.size_bytes}")
+
+        call = _Call("get", name)
+        try:
+            self._made(call, attempt, watch=self._client.meters_reads)
+        except _FailedError as failed:
+            if failed.failure.kind is FailureKind.RANGE:
+                self._empty(name, start, end)
+                return
+            raise self._error(call, failed.failure) from failed.__cause__
+
+    def _empty(self, name: str, start: int, end: int | None) -> bytes:
+        """No bytes of an object, if it has that place."""
+        size = self.head(name)
+        if size is None:
+            raise self._absent(name)
+        if not 0 <= start <= size or (size if end is None else end) != start:
+            raise self._short(name, size, start, size if end is None else end)
+        return b""
+
+    def put(self, name: str, body: Buffers) -> None:
+        check_object_name(name)
+        call = _Call("put", name, writes=True, size_bytes=body_size(body))
+        mark = secrets.token_hex(8)
+        try:
+            self._made(
+                call,
+                lambda pulse: self._client.put(
+                    self._prefix + name, UploadBody(body, pulse), mark, create=False
+                ),
+            )
+        except _FailedError as failed:
+            raise self._error(call, failed.failure) from failed.__cause__
+
+    def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
+        check_object_name(name)
+        call = _Call("put", name, writes=True, size_bytes=body_size(body))
+        mark = secrets.token_hex(8)
+        try:
+            self._made(
+                call,
+                lambda pulse: self._client.put(
+                    self._prefix + name, UploadBody(body, pulse), mark, create=True
+                ),
+            )
+        except _FailedError as failed:
+            if failed.failure.kind is not FailureKind.EXISTS:
+                raise self._error(call, failed.failure) from failed.__cause__
+            if not call.was_lost:
+                return PutOutcome.EXISTS
+            return self._whose(call, mark)
+        return PutOutcome.CREATED
+
+    def _whose(self, call: _Call, mark: str) -> PutOutcome:
+        """After a lost reply the name is taken: by the lost attempt, or by somebody else."""
+        try:
+            held = self._look(call.name)
+        except GitMLError as error:
+            raise self._unknown(call, "the reply was lost, and so was the look at it") from error
+        if held is None:
+            raise self._unknown(call, "the reply was lost, and the object comes and goes")
+        return PutOutcome.CREATED if held.mark == mark else PutOutcome.EXISTS
+
+    def delete(self, name: str) -> bool:
+        if self.head(name) is None:
+            return False
+        call = _Call("delete", name, writes=True)
+        try:
+            self._made(call, lambda _: self._client.delete(self._prefix + name))
+        except _FailedError as failed:
+            if failed.failure.kind is FailureKind.ABSENT:
+                return call.was_lost
+            raise self._error(call, failed.failure) from failed.__cause__
+        return True
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        if prefix:
+            check_object_name(prefix.rstrip("/"))
+        call = _Call("list", prefix or ".")
+        following: str | None = None
+        while True:
+
+            def page(_: Pulse, after: str | None = following) -> Coroutine[Any, Any, Page]:
+                return self._client.page(self._prefix + prefix, after)
+
+            try:
+                found = self._made(call, page)
+            except _FailedError as failed:
+                raise self._error(call, failed.failure) from failed.__cause__
+            for key, size in found.objects:
+                name = key.removeprefix(self._prefix)
+                if key.startswith(self._prefix + prefix) and _is_object(name):
+                    yield name, size
+            following = found.following
+            if following is None:
+                return
+
+    # -- attempts
+
+    def _made(
+        self, call: _Call, attempt: Callable[[Pulse], Coroutine[Any, Any, _T]], *, watch: bool = True
+    ) -> _T:
+        """The result of a call, after as many attempts as it takes.
+
+        Raises:
+            _FailedError: The store refused, or went on failing.
+        """
+        while True:
+            call.attempts += 1
+            try:
+                result = self._watched(attempt, watch=watch)
+            except Exception as error:
+                if isinstance(error, GitMLError):
+                    raise
+                failure = self._failure(error)
+                if failure is None:
+                    raise
+                if not self._again(call, failure):
+                    raise _FailedError(failure) from error
+            else:
+                self._patience.answered()
+                return result
+
+    def _again(self, call: _Call, failure: Failure) -> bool:
+        """Whether the failed call is to be made again, after the wait that it needs."""
+        if failure.kind is FailureKind.EXPIRED and not call.renewed:
+            call.renewed = True
+            with contextlib.suppress(Exception):  # the next attempt tells what is wrong
+                self._watched(lambda _: self._client.renew())
+            return True
+        if failure.kind not in TRANSIENT:
+            self._patience.answered()
+            return False
+        call.was_lost |= failure.kind is FailureKind.LOST
+        return self._patience.wait(call.attempts, failure)
+
+    def _failure(self, error: Exception) -> Failure | None:
+        if isinstance(error, _CutError | _StalledError):
+            return Failure(kind=FailureKind.LOST, reason=str(error))
+        return self._client.failure(error)
+
+    def _watched(self, attempt: Callable[[Pulse], Coroutine[Any, Any, _T]], *, watch: bool = True) -> _T:
+        """Run one attempt on the client's loop; give it up when it stands still."""
+        pulse = Pulse()
+        stall_s = self._patience.stall_s()
+        future = asyncio.run_coroutine_threadsafe(attempt(pulse), self._client.loop)
+        try:
+            while not future.done():
+                left_s = pulse.beat_s + stall_s - time.monotonic()
+                if watch and left_s <= 0:
+                    raise _StalledError(f"nothing moved for {stall_s:.0f} s")
+                concurrent.futures.wait((future,), left_s if watch else None)
+        finally:
+            future.cancel()
+        return future.result()
+
+    # -- failures
+
+    def _error(self, call: _Call, failure: Failure) -> GitMLError:
+        """The one place where failures of servers become GitML's."""
+        said = redact(failure.reason)
+        what = f"{self._client.calls[call.verb]} {call.name} in {self.url}"
+        context: dict[str, Any] = {
+            "object": call.name,
+            "store": self.url,
+            "call": self._client.calls[call.verb],
+        }
+        match failure.kind:
+            case FailureKind.ABSENT | FailureKind.RANGE:
+                return self._absent(call.name)
+            case FailureKind.DENIED | FailureKind.EXPIRED:
+                used = self._client.credentials()
+                return AccessDenied(
+                    f"{what} was refused: {said}; used were {used}",
+                    code=failure.code,
+                    hint=failure.hint or "get the right to make this call, or name other credentials",
+                    context=context | {"credentials": used},
+                )
+            case FailureKind.NO_SPACE:
+                need = {} if call.size_bytes is None else {"need_bytes": call.size_bytes}
+                return NoSpace(
+                    f"{what}: no room: {said}",
+                    hint=failure.hint or "raise the quota or make room, then run the command again",
+                    context=context | need,
+                )
+            case FailureKind.REFUSED | FailureKind.EXISTS:
+                return StoreUnavailable(
+                    f"{what}: {said}", code=failure.code, hint=failure.hint, context=context
+                )
+        context["attempts"] = call.attempts
+        if call.writes and call.was_lost:
+            return self._unknown(call, f"the reply was lost ({said})")
+        return StoreUnavailable(
+            f"{what}: {said} ({call.attempts} attempts)",
+            code=failure.code,
+            hint=failure.hint or "run the command again",
+            context=context,
+        )
+
+    def _unknown(self, call: _Call, why: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"{self._client.calls[call.verb]} {call.name} in {self.url}: {why} ({call.attempts} attempts)",
+            hint="run the command again",
+            context={"object": call.name, "store": self.url, "attempts": call.attempts},
+        )
+
+    def _absent(self, name: str) -> NotFound:
+        return NotFound(
+            f"{self.url} has no object {name}",
+            code="object-missing",
+            hint="gitml store verify",
+            context={"object": name, "store": self.url},
+        )
+
+    def _short(self, name: str, size: int, start: int, stop: int) -> IntegrityError:
+        return IntegrityError(
+            f"{name} in {self.url} has {size} bytes, {start} to {stop} were asked for",
+            code="object-short",
+            hint="gitml store verify",
+            context={"object": name, "store": self.url},
+        )
+
+
+def _is_object(name: str) -> bool:
+    """Whether a key is one that GitML may have written: folders' place holders are not."""
+    try:
+        check_object_name(name)
+    except GitMLError:
+        return False
+    return True

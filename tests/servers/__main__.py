@@ -1,0 +1,36 @@
+"""`python -m tests.servers NAME` starts a server, prints how to reach it, and stops it on Ctrl-C."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+
+from tests.servers.running import STARTERS, NotInstalledError
+
+
+def main() -> int:
+    """Run one server until it is interrupted."""
+    if len(sys.argv) != 2 or sys.argv[1] not in STARTERS:
+        print(f"usage: python -m tests.servers {{{','.join(STARTERS)}}}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server = STARTERS[sys.argv[1]]()
+    except NotInstalledError as error:
+        print(f"not installed; install it with: {error}", file=sys.stderr)
+        return 4
+    try:
+        for name, value in server.environment.items():
+            print(f"export {name}={shlex.quote(value)}")
+        print(f"export GITML_STORE_DEFAULT_ENDPOINT_URL={server.endpoint_url}", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Real servers on loopback, each a process of its own that ends with the process that started it.
+
+A server that is not installed makes its tests skip, unless `GITML_REQUIRE_SERVERS` is set.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+_READY_S = 60
+_TOP = Path(__file__).resolve().parents[2]
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = (  # the same for everybody, and public
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+class NotInstalledError(Exception):
+    """The server's program is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        endpoint_url: Where it listens.
+        environment: Credentials, as a person would set them.
+    """
+
+    endpoint_url: str
+    environment: Mapping[str, str]
+    processes: Sequence[subprocess.Popen[bytes]] = field(repr=False)
+    folder: Path
+
+    @property
+    def port(self) -> int:
+        """Its port on 127.0.0.1."""
+        return int(self.endpoint_url.removeprefix("http://127.0.0.1:").partition("/")[0])
+
+    def stop(self) -> None:
+        """End it; what it held is gone."""
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def spawn(command: Sequence[str], folder: Path, log: str) -> subprocess.Popen[bytes]:
+    """Start a process that ends with this one."""
+    leash = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    with (folder / log).open("wb") as output:
+        return subprocess.Popen(
+            [*leash, *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=kept | {"HOME": str(folder)},
+        )
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when somebody listens."""
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise RuntimeError(f"no server on port {port}: {log.read_text(errors='replace')[-2000:]}")
+
+
+def start_moto(port: int | None = None) -> Server:
+    """S3, light: conditional writes are honoured; everything is in memory."""
+    try:
+        import moto.server  # noqa: F401, to know that it is there
+    except ImportError as error:
+        raise NotInstalledError("pip install 'moto[server]'") from error
+    port = port or free_port()
+    folder = Path(tempfile.mkdtemp(prefix="gitml-moto-"))
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = spawn(command, folder, "log")
+    wait_until_ready(port, process, folder / "log")
+    return Server(
+        endpoint_url=f"http://127.0.0.1:{port}",
+        environment={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+        processes=(process,),
+        folder=folder,
+    )
+
+
+def azurite_program() -> str:
+    """Azurite's program: of the PATH, or of the folder that `GITML_SERVERS` names."""
+    for folder in (os.environ.get("GITML_SERVERS"), str(_TOP / ".servers")):
+        if folder and (program := Path(folder) / "node_modules/.bin/azurite-blob").exists():
+            return str(program)
+    found = shutil.which("azurite-blob")
+    if found is None:
+        raise NotInstalledError("npm install --prefix .servers azurite")
+    return found
+
+
+def start_azurite(port: int | None = None) -> Server:
+    """Azure Blob Storage, by Microsoft's emulator; it has no hierarchical namespace."""
+    program = azurite_program()
+    port = port or free_port()
+    folder = Path(tempfile.mkdtemp(prefix="gitml-azurite-"))
+    command = [
+        program, "--silent", "--disableTelemetry", "--inMemoryPersistence", "--skipApiVersionCheck",
+        "--blobHost", "127.0.0.1", "--blobPort", str(port),
+    ]  # fmt: skip
+    process = spawn(command, folder, "log")
+    wait_until_ready(port, process, folder / "log")
+    endpoint = f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+    return Server(
+        endpoint_url=endpoint,
+        environment={
+            "AZURE_STORAGE_ACCOUNT_NAME": AZURITE_ACCOUNT,
+            "AZURE_STORAGE_ACCOUNT_KEY": AZURITE_KEY,
+        },
+        processes=(process,),
+        folder=folder,
+    )
+
+
+STARTERS: Mapping[str, Callable[[], Server]] = {"moto": start_moto, "azurite": start_azurite}
+
+
+@cache
+def running(name: str) -> Server:
+    """The server of that name, started at its first use in this process.
+
+    Raises:
+        NotInstalledError: It is not installed here.
+    """
+    server = STARTERS[name]()
+    atexit.register(server.stop)
+    return server

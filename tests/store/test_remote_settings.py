@@ -1,0 +1,126 @@
+"""Servers of stores: which addresses are allowed, who may name them, and where secrets may stand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitml.errors import AccessDenied, InvalidInput, UsageError
+from gitml.model.config import Config
+from gitml.model.store_url import check_endpoint
+from gitml.registry.settings import load_settings
+from gitml.store.opening import open_medium
+from gitml.store.remote_options import RemoteOptions
+
+REGISTRY = "schema: gitml/config/v1\nregistry: 6c1d0b9e-0000-4000-8000-000000000001\ndefault_branch: main\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://s3.eu.example.com", "https://host:9000", "https://host/base", "http://localhost:9000",
+        "http://127.0.0.1:1", "http://127.8.0.1", "http://[::1]:9000",
+    ],
+)  # fmt: skip
+def test_servers(text: str) -> None:
+    assert check_endpoint(text) == text
+    assert check_endpoint(text + "/") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("http://s3.example.com", "endpoint-without-tls"), ("http://10.0.0.1:9000", "endpoint-without-tls"),
+        ("http://127.0.0.1.example.com", "endpoint-without-tls"),
+        ("http://localhost.example.com", "endpoint-without-tls"), ("http://[::2]", "endpoint-without-tls"),
+        ("https://key:Secret99@host", "bad-endpoint"), ("https://Secret99@host", "bad-endpoint"),
+        ("https://host?sig=Secret99", "bad-endpoint"), ("https://host#x", "bad-endpoint"), ("host:9000", "bad-endpoint"),
+        ("ftp://host", "bad-endpoint"), ("https://", "bad-endpoint"), ("https://ho st", "bad-endpoint"),
+        ("HTTPS://host", "bad-endpoint"), ("https://host\n", "bad-endpoint"), ("file:///etc", "bad-endpoint"),
+        ("", "bad-endpoint"),
+    ],
+)  # fmt: skip
+def test_refused_servers(text: str, code: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_endpoint(text)
+    assert caught.value.code == code
+    assert "Secret99" not in str(caught.value)
+
+
+def test_a_user_may_do_without_tls() -> None:
+    assert check_endpoint("http://10.0.0.1:9000", allow_http=True) == "http://10.0.0.1:9000"
+    assert open_medium(
+        "s3://bucket/x", options=RemoteOptions(endpoint_url="http://10.0.0.1:9000", allow_http=True)
+    ).url == ("s3://bucket/x at http://10.0.0.1:9000")
+    with pytest.raises(InvalidInput):
+        open_medium("s3://bucket/x", options=RemoteOptions(endpoint_url="http://10.0.0.1:9000"))
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_the_sdks_own_variable_needs_tls_too(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "http://10.0.0.1:9000")
+    with pytest.raises(InvalidInput):
+        open_medium("s3://bucket/x")
+
+
+def test_a_repository_names_a_server_but_no_secret() -> None:
+    text = REGISTRY + "stores:\n  default: {url: s3://b-1/x, endpoint_url: 'https://%s'}\n"
+    config = Config.parse((text % "host").encode(), file="gitml.yaml")
+    assert config.stores["default"].endpoint_url == "https://host"
+    with pytest.raises(InvalidInput) as caught:
+        Config.parse((text % "key:Secret99@host").encode(), file="gitml.yaml")
+    assert "Secret99" not in caught.value.message
+
+
+def test_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path(os.environ["XDG_CONFIG_HOME"]) / "gitml/config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "stores:\n  default:\n    endpoint_url: https://file\n    region: eu-1\n    allow_http: true\n"
+        "  eu-west:\n    url: s3://other/x\n"
+    )
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", "https://variable")
+    monkeypatch.setenv("GITML_STORE_EU_WEST_SAS_TOKEN", "sig=Secret99")
+    monkeypatch.setenv("GITML_TIMEOUT_S", "7")
+    settings = load_settings()
+    assert settings.store_urls == {"eu-west": "s3://other/x"}
+    assert settings.options("default") == RemoteOptions(
+        endpoint_url="https://variable", region="eu-1", allow_http=True, timeout_s=7
+    )
+    assert settings.options("eu-west").sas_token == "sig=Secret99"
+    assert settings.options("another") == RemoteOptions(timeout_s=7)
+    assert "Secret99" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("GITML_TIMEOUT_S", "0"), ("GITML_TIMEOUT_S", "x"), ("GITML_STORE_DEFAULT_ALLOW_HTTP", "yes")],
+)
+def test_malformed_settings(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert variable in caught.value.message
+
+
+def test_azure_needs_an_account() -> None:
+    with pytest.raises(UsageError) as caught:
+        open_medium("az://container/x")
+    assert caught.value.code == "no-account"
+
+
+def test_a_connection_string_is_shown_to_its_own_account_only() -> None:
+    text = (
+        "DefaultEndpointsProtocol=https;AccountName=ours;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+    )
+    options = RemoteOptions(connection_string=text)
+    assert open_medium("az://container/x", options=options).url == (
+        "az://container/x at https://ours.blob.core.windows.net"
+    )
+    assert open_medium("abfs://container@ours.dfs.core.windows.net/x", options=options).url
+    with pytest.raises(AccessDenied) as caught:
+        open_medium("abfs://container@theirs/x", options=options)
+    assert caught.value.code == "other-account"
+    assert "c2VjcmV0" not in caught.value.message + repr(options)
