@@ -39,7 +39,9 @@ def isolated_environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
     """Replace the process environment by an isolated one, and give it for child processes."""
     isolated = isolated_environment(tmp_path_factory.mktemp("home"))
     for name in list(os.environ):

@@ -20,7 +20,18 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_importing_gitml_loads_nothing_heavy() -> None:
-    heavy = ("git", "jsonschema", "fsspec", "rich", "numpy", "yaml", "msgspec", "zstandard", "click", "tensorflow")
+    heavy = (
+        "git",
+        "jsonschema",
+        "fsspec",
+        "rich",
+        "numpy",
+        "yaml",
+        "msgspec",
+        "zstandard",
+        "click",
+        "tensorflow",
+    )
     code = f"import sys, gitml; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

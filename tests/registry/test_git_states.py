@@ -29,7 +29,9 @@ def conflicting(member: Member, command: str) -> None:
     assert done.returncode != 0
 
 
-@pytest.mark.parametrize(("command", "error"), [("merge", Conflict), ("cherry-pick", Conflict), ("rebase", UsageError)])
+@pytest.mark.parametrize(
+    ("command", "error"), [("merge", Conflict), ("cherry-pick", Conflict), ("rebase", UsageError)]
+)
 def test_an_unfinished_operation_refuses_and_another_branch_works(
     alone: Member, tmp_path: Path, command: str, error: type[Exception]
 ) -> None:

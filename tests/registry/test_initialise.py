@@ -12,7 +12,9 @@ from gitml.model.config import Config
 
 def test_an_empty_folder_becomes_a_registry_with_one_commit(tmp_path: Path) -> None:
     done = init(tmp_path / "new")
-    assert done.created_repository and done.changed and done.commit == git(tmp_path / "new", "rev-parse", "HEAD")
+    assert (
+        done.created_repository and done.changed and done.commit == git(tmp_path / "new", "rev-parse", "HEAD")
+    )
     assert git(tmp_path / "new", "show", "--name-only", "--format=", "HEAD") == "gitml.yaml"
     config = Config.parse((tmp_path / "new/gitml.yaml").read_bytes(), file="gitml.yaml")
     assert config.default_branch == "main"

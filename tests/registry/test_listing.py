@@ -37,10 +37,17 @@ def test_newest_of_each_or_all_of_one(stocked: Member) -> None:
 
 
 def test_where_and_sort(stocked: Member) -> None:
-    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95"]) == ["models/digits@3", "models/digits@2"]
-    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95", "params.epochs=2"]) == ["models/digits@2"]
+    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95"]) == [
+        "models/digits@3",
+        "models/digits@2",
+    ]
+    assert refs(stocked, "models/digits", where=["metrics.accuracy>=0.95", "params.epochs=2"]) == [
+        "models/digits@2"
+    ]
     assert refs(stocked, "models/digits", where=["labels.team=audio"]) == []
-    assert refs(stocked, "models/digits", sort="-metrics.accuracy") == [f"models/digits@{n}" for n in (2, 3, 1)]
+    assert refs(stocked, "models/digits", sort="-metrics.accuracy") == [
+        f"models/digits@{n}" for n in (2, 3, 1)
+    ]
     assert refs(stocked, "models/digits", sort="accuracy") == [f"models/digits@{n}" for n in (1, 3, 2)]
     with pytest.raises(UsageError):
         refs(stocked, "models/digits", sort="nonsense")

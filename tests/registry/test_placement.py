@@ -9,7 +9,13 @@ from support.team import Member, Team, read, write
 
 from gitml.errors import Conflict, NotFound, UsageError
 
-FILES = {"README.md": "# Digits\n", "a/one.bin": b"\0" * 70_000, "a/two.bin": b"2", "b.txt": "b\n", "empty": ""}
+FILES = {
+    "README.md": "# Digits\n",
+    "a/one.bin": b"\0" * 70_000,
+    "a/two.bin": b"2",
+    "b.txt": "b\n",
+    "empty": "",
+}
 
 
 @pytest.fixture

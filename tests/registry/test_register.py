@@ -12,7 +12,9 @@ from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, UsageE
 FILES = {"b.bin": bytes(range(256)) * 400, "a/x.txt": "x\n", "a.txt": "y\n", "README.md": "# Digits\n"}
 
 
-def test_the_pointer_is_committed_alone_and_the_tree_digest_is_what_sha256sum_says(alone: Member, tmp_path: Path) -> None:
+def test_the_pointer_is_committed_alone_and_the_tree_digest_is_what_sha256sum_says(
+    alone: Member, tmp_path: Path
+) -> None:
     folder = write(tmp_path / "out", FILES)
     write(alone.folder, {"mine.txt": "staged\n", "other.txt": "not\n"})
     alone.git("add", "mine.txt")
@@ -23,7 +25,9 @@ def test_the_pointer_is_committed_alone_and_the_tree_digest_is_what_sha256sum_sa
         "models/digits/1/README.md\nmodels/digits/1/asset.yaml",
     ]
     pipeline = "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0r sha256sum -- | sha256sum"
-    printed = subprocess.run(pipeline, shell=True, cwd=folder, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        pipeline, shell=True, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
     assert done.digest == f"sha256:{printed.split()[0]}"
     assert alone.git("status", "--porcelain").splitlines() == ["A  mine.txt", "?? other.txt"]
     assert (alone.folder / "models/digits/1/README.md").read_text() == "# Digits\n"
@@ -61,7 +65,9 @@ def test_a_version_is_write_once(alone: Member, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("3", "03"), ("1.0-RC", "1.0-rc")])
-def test_versions_that_would_be_confused_are_a_conflict(alone: Member, tmp_path: Path, first: str, second: str) -> None:
+def test_versions_that_would_be_confused_are_a_conflict(
+    alone: Member, tmp_path: Path, first: str, second: str
+) -> None:
     alone.registry.register("models/digits", write(tmp_path / "out", FILES), version=first)
     with pytest.raises(Conflict):
         alone.registry.register("models/digits", write(tmp_path / "out", {"n": "n"}), version=second)
@@ -128,7 +134,9 @@ def test_a_detached_head_needs_a_branch(alone: Member, tmp_path: Path) -> None:
 
 def test_inputs_are_pinned_by_digest(alone: Member, tmp_path: Path) -> None:
     data = alone.registry.register("datasets/digits", write(tmp_path / "data", {"train.csv": "1,2\n"}))
-    alone.registry.register("models/digits", write(tmp_path / "out", FILES), inputs=["training=datasets/digits"])
+    alone.registry.register(
+        "models/digits", write(tmp_path / "out", FILES), inputs=["training=datasets/digits"]
+    )
     shown = alone.registry.show("models/digits")
     assert shown.asset["inputs"] == [{"ref": "datasets/digits@1", "digest": data.digest, "role": "training"}]
     with pytest.raises(NotFound):

@@ -37,7 +37,11 @@ def test_latest_passes_over_deprecated_versions(three: Member) -> None:
     three.registry.deprecate("models/digits@3", message="leaks labels", replaced_by="models/digits@2")
     assert shown(three, "models/digits") == "models/digits@2"
     row = three.registry.list("models/digits").versions[0]
-    assert row.deprecated is not None and row.deprecated.reason == "leaks labels" and row.deprecated.replaced_by == "2"
+    assert (
+        row.deprecated is not None
+        and row.deprecated.reason == "leaks labels"
+        and row.deprecated.replaced_by == "2"
+    )
     for version in ("1", "2"):
         three.registry.deprecate(f"models/digits@{version}")
     with pytest.raises(NotFound, match="every version"):

@@ -33,7 +33,10 @@ def test_plain_git_push_is_safe_because_bytes_came_first(team: Team, tmp_path: P
 
 def test_offline_bytes_go_before_the_refs(team: Team, tmp_path: Path) -> None:
     done = team.ada.registry.register("models/digits", write(tmp_path / "out", FILES), offline=True)
-    assert done.store == "embedded" and team.ada.registry.show("models/digits").asset["contents"]["store"] == "default"
+    assert (
+        done.store == "embedded"
+        and team.ada.registry.show("models/digits").asset["contents"]["store"] == "default"
+    )
     assert [str(id_) for id_ in team.ada.registry.status().embedded] == ["models/digits@1"]
     pushed = team.ada.registry.push()
     assert [str(id_) for id_ in pushed.sent] == ["models/digits@1"]
@@ -56,7 +59,9 @@ def test_without_a_store_embedded_bytes_cannot_be_shared(tmp_path: Path) -> None
 def test_one_version_with_two_pointers_is_refused_with_the_way_out(team: Team, tmp_path: Path) -> None:
     grace = team.clone("grace")
     team.ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 1})
-    grace.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 2}, branch="working/g")
+    grace.registry.register(
+        "models/digits", write(tmp_path / "out", FILES), metrics={"a": 2}, branch="working/g"
+    )
     team.ada.registry.push()
     with pytest.raises(Conflict) as caught:
         grace.registry.push()

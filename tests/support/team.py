@@ -69,7 +69,9 @@ class Team:
         founder.git("push", "--quiet", "--set-upstream", "origin", "main")
         self.ada = founder
 
-    def clone(self, name: str, person: str | None = None, email: str | None = None, *arguments: str) -> Member:
+    def clone(
+        self, name: str, person: str | None = None, email: str | None = None, *arguments: str
+    ) -> Member:
         """A new clone with its own identity."""
         folder = self.base / name
         git(self.base, "clone", "--quiet", *arguments, self.remote.as_uri(), str(folder))
