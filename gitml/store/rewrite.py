@@ -214,17 +214,17 @@ def replace_root(medium: Medium, name: str, old: Root, new: Root) -> Root | None
     if _root(medium, name) != old:
         return None
     for _ in range(_LOOKS):
-        try:
-            medium.put(name, [encode_root(new)])
-        except OutcomeUnknown:
-            if _root(medium, name) != new:
-                raise
+        _put_root(medium, name, new)
+        if medium.head(layout.purged_name(new.tree.hex)) is not None:
+            medium.delete(name)  # a purge removed the root between the look and the write
+            return None
         condemned = condemned_names(medium)
         try:
             if not condemned or all(used.name not in condemned for used in used_objects(medium, new)):
                 return new
             new = relocate(medium, new, condemned)
         except NotFound as error:
+            _put_root(medium, name, old)
             raise StoreUnavailable(
                 f"a collection of garbage in {medium.url} was faster: {error.message}",
                 code="objects-gone",
@@ -234,6 +234,14 @@ def replace_root(medium: Medium, name: str, old: Root, new: Root) -> Root | None
     raise StoreUnavailable(
         f"collections of garbage in {medium.url} are faster than this", hint="run the command again"
     )
+
+
+def _put_root(medium: Medium, name: str, root: Root) -> None:
+    try:
+        medium.put(name, [encode_root(root)])
+    except OutcomeUnknown:
+        if _root(medium, name) != root:
+            raise
 
 
 def _root(medium: Medium, name: str) -> Root | None:

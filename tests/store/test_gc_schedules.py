@@ -1,7 +1,7 @@
 """Collectors against writers in any order: what was claimed stays whole.
 
-Each case is one order, drawn from a seed, in which writers, a person who lets versions go, one who repacks, and
-collectors whose clocks disagree make their calls of the store one at a time. Afterwards every version that was
+Each case is one order, drawn from a seed, in which writers, a person who lets versions go, one who repacks or purges,
+and collectors whose clocks disagree make their calls of the store one at a time. Afterwards every version that was
 acknowledged reads back. The cases with a fault built in show that the test can tell.
 """
 
@@ -24,6 +24,7 @@ from gitml.store import store as store_room
 from gitml.store.condemned import read_runs
 from gitml.store.garbage import DAY_S, collect_garbage
 from gitml.store.memory import MemoryMedium
+from gitml.store.purge import plan_purge, purge
 from gitml.store.repack import plan_repack, repack
 from gitml.store.root import RootKey
 from gitml.store.store import Claimed, Store
@@ -31,6 +32,8 @@ from gitml.store.store import Claimed, Store
 NOW_S = 1_800_000_000.0
 FILES = {name: noise(size, size) for name, size in (("a", 300), ("b", 700), ("c", 1100), ("d", 1900))}
 SKEWS_DAYS = (0, 0, 0, -2, 2, 15)
+SECRET = key("1", "secret")
+SECRET_BYTES = noise(1300, 1300)
 PLAIN, NIGHTLY, MUTATED = 600, 20_000, 1_000
 
 
@@ -50,6 +53,7 @@ class World:
     actors: dict[str, Callable[[], None]] = field(default_factory=dict)
     collected: int = 0
     repacked: int = 0
+    purged: bool = False
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -86,6 +90,15 @@ class World:
         with contextlib.suppress(IntegrityError, StoreUnavailable):
             self.repacked += len(repack(self.store, plan_repack(self.store)).replaced)
 
+    def purge(self) -> None:
+        for _ in range(8):
+            try:
+                purge(self.store, plan_purge(self.store, SECRET), now_s=self.clock()())
+            except (IntegrityError, StoreUnavailable):
+                continue
+            self.purged = True
+            return
+
     def clock(self) -> Callable[[], float]:
         """A collector's clock: wrong by days, and now and then put right or wronger while it runs."""
         return lambda: NOW_S + DAY_S * self.random.choice(SKEWS_DAYS)
@@ -94,6 +107,11 @@ class World:
         for version, contents in self.claimed.items():
             found = reachable(self.medium, version.name)
             assert found == contents, f"{version.name} does not read back"
+        if self.purged:
+            assert self.medium.head(SECRET.name) is None
+            assert not any(
+                SECRET_BYTES in self.medium.get(name) for name, _ in self.medium.list(layout.PACKS)
+            ), "purged bytes are there"
 
 
 def prepare(seed: int, *, repacks: bool = False) -> World:
@@ -102,12 +120,21 @@ def prepare(seed: int, *, repacks: bool = False) -> World:
     versions = [key(str(number), "past") for number in range(world.random.randint(2, 4))]
     for version in versions:
         world.register(version, world.some_tree(), world.random.choice([None, versions[0]]))
-    gone = world.random.sample(versions, world.random.randint(1, len(versions) - 1))
+    if not repacks and world.random.random() < 0.3:
+        # In one pack with what others use.
+        world.register(SECRET, {"s": SECRET_BYTES}, None)
+        del world.claimed[SECRET]
+        world.repack()
+        world.actors["purger"] = world.purge
+        versions.append(SECRET)
+    gone = world.random.sample(
+        [version for version in versions if version != SECRET], world.random.randint(1, 2)
+    )
     for version in gone:
         world.forget(version)
     if world.random.random() < 0.7:
         world.collect(lambda: NOW_S - world.random.choice([13, 15]) * DAY_S)
-    kept = [version for version in versions if version not in gone]
+    kept = [version for version in versions if version not in gone and version != SECRET]
 
     def writer(name: str, trees: list[dict[str, bytes]]) -> Callable[[], None]:
         likes = [world.random.choice([*versions, None]) for _ in trees]
@@ -131,7 +158,7 @@ def prepare(seed: int, *, repacks: bool = False) -> World:
         trees = [world.some_tree() for _ in range(world.random.randint(1, 2))]
         world.actors[f"writer{number}"] = writer(name, trees)
     world.actors["forgetter"] = forgetter
-    if repacks or world.random.random() < 0.5:
+    if repacks or ("purger" not in world.actors and world.random.random() < 0.6):
         world.actors["repacker"] = world.repack
     for number in range(world.random.randint(1, 3)):
         world.actors[f"collector{number}"] = collector(world.random.randint(1, 2))
