@@ -11,42 +11,67 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gitml._lazy import LazyModule
 from gitml.errors import UsageError
-from gitml.forge.base import Request
-from gitml.forge.detect import open_forge
-from gitml.forge.local import LocalForge
-from gitml.model.names import AssetId
 from gitml.model.progress import SILENT, Progress
-from gitml.model.where import parse_where
-from gitml.promotion import history as _history
-from gitml.promotion import merge as _merge
-from gitml.promotion import plan as _plan
-from gitml.promotion import propose as _propose
-from gitml.promotion import rollback as _rollback
-from gitml.registry import care as _care
-from gitml.registry import diff as _diff
-from gitml.registry import doctor as _doctor
-from gitml.registry import edit as _edit
-from gitml.registry import lineage as _lineage
-from gitml.registry import listing as _listing
-from gitml.registry import placement as _placement
-from gitml.registry import register as _register
-from gitml.registry import status as _status
-from gitml.registry import stored as _stored
-from gitml.registry import sync as _sync
-from gitml.registry import upkeep as _upkeep
-from gitml.registry import verification as _verification
-from gitml.registry.initialise import Initialised, initialise
 from gitml.registry.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gitml.forge import detect as _detect
+    from gitml.forge.base import Request
+    from gitml.forge.local import LocalForge
+    from gitml.model import names as _names
+    from gitml.model import where as _where
+    from gitml.promotion import history as _history
+    from gitml.promotion import merge as _merge
+    from gitml.promotion import plan as _plan
+    from gitml.promotion import propose as _propose
+    from gitml.promotion import rollback as _rollback
+    from gitml.registry import care as _care
+    from gitml.registry import diff as _diff
+    from gitml.registry import doctor as _doctor
+    from gitml.registry import edit as _edit
+    from gitml.registry import initialise as _initialise
+    from gitml.registry import lineage as _lineage
+    from gitml.registry import listing as _listing
+    from gitml.registry import placement as _placement
+    from gitml.registry import register as _register
+    from gitml.registry import status as _status
+    from gitml.registry import stored as _stored
+    from gitml.registry import sync as _sync
+    from gitml.registry import upkeep as _upkeep
+    from gitml.registry import verification as _verification
+else:
+    _detect = LazyModule("gitml.forge.detect")
+    _names = LazyModule("gitml.model.names")
+    _where = LazyModule("gitml.model.where")
+    _history = LazyModule("gitml.promotion.history")
+    _merge = LazyModule("gitml.promotion.merge")
+    _plan = LazyModule("gitml.promotion.plan")
+    _rollback = LazyModule("gitml.promotion.rollback")
+    _care = LazyModule("gitml.registry.care")
+    _diff = LazyModule("gitml.registry.diff")
+    _doctor = LazyModule("gitml.registry.doctor")
+    _edit = LazyModule("gitml.registry.edit")
+    _initialise = LazyModule("gitml.registry.initialise")
+    _lineage = LazyModule("gitml.registry.lineage")
+    _listing = LazyModule("gitml.registry.listing")
+    _placement = LazyModule("gitml.registry.placement")
+    _register = LazyModule("gitml.registry.register")
+    _status = LazyModule("gitml.registry.status")
+    _stored = LazyModule("gitml.registry.stored")
+    _sync = LazyModule("gitml.registry.sync")
+    _upkeep = LazyModule("gitml.registry.upkeep")
+    _verification = LazyModule("gitml.registry.verification")
 
 Paths = str | Path
 
 
 def init(
     directory: Paths = ".", *, store: str | None = None, remote: str | None = None, dry_run: bool = False
-) -> Initialised:
+) -> _initialise.Initialised:
     """Make a git repository a registry and commit `gitml.yaml`; again: no change.
 
     Args:
@@ -58,7 +83,7 @@ def init(
     Raises:
         Conflict: Another store, remote or registry is there already.
     """
-    return initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
+    return _initialise.initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
 
 
 def doctor(path: Paths = ".", *, registry: Paths | None = None) -> _doctor.Diagnosis:
@@ -172,7 +197,7 @@ class Registry:
         )
         result = _register.register(
             ws,
-            AssetId.parse(asset, ws.config.known_types),
+            _names.AssetId.parse(asset, ws.config.known_types),
             [Path(path) for path in paths],
             given,
             branch=branch,
@@ -204,7 +229,7 @@ class Registry:
             NotFound: No such asset or revision.
             UsageError: A condition or field is malformed.
         """
-        conditions = [parse_where(text) for text in where]
+        conditions = [_where.parse_where(text) for text in where]
         return _listing.list_versions(self._open(), pattern, rev=rev, where=conditions, sort=sort)
 
     def show(
@@ -473,7 +498,7 @@ class Requests:
 
     def _forge_to_change(self) -> LocalForge:
         self._ws.repo.recover_locks()
-        return open_forge(self._ws)
+        return _detect.open_forge(self._ws)
 
     def list(self, state: str = "open") -> tuple[Request, ...]:
         """Requests in a state: open, merged, closed, rejected or all; newest first.
@@ -482,7 +507,7 @@ class Requests:
             UsageError: No such state.
             StoreUnavailable: The remote did not answer.
         """
-        return tuple(open_forge(self._ws).list(state))
+        return tuple(_detect.open_forge(self._ws).list(state))
 
     def show(self, number: int) -> Request:
         """One request with its reviews and events.
@@ -490,7 +515,7 @@ class Requests:
         Raises:
             NotFound: No such request.
         """
-        return open_forge(self._ws).get(number)
+        return _detect.open_forge(self._ws).get(number)
 
     def approve(self, number: int, message: str | None = None) -> Request:
         """Approve the request's present head.
@@ -518,7 +543,7 @@ class Requests:
             PolicyRefused: A rule is not satisfied; lists every reason.
             Conflict: It conflicts with what the stage runs now, or is closed.
         """
-        forge = open_forge(self._ws) if dry_run else self._forge_to_change()
+        forge = _detect.open_forge(self._ws) if dry_run else self._forge_to_change()
         return _merge.merge_request(self._ws, forge, number, dry_run=dry_run)
 
     def close(self, number: int) -> Request:
@@ -602,3 +627,20 @@ class Stores:
             IntegrityError: Something that would have to move is damaged; nothing was changed.
         """
         return _upkeep.repack(self._ws, name, dry_run=dry_run)
+
+    def purge(self, ref: str, *, store: str | None = None, dry_run: bool = False) -> _upkeep.Purged:
+        """Remove what only one version uses from a store, at once, and refuse these contents from then on.
+
+        Readers of other versions whose bytes have to move may have to begin again. Do not repack meanwhile.
+
+        Args:
+            ref: TYPE/NAME@VERSION.
+            store: Name of the store, or `embedded`; default is the configured one.
+            dry_run: Only say what would go.
+
+        Raises:
+            NotFound: The store does not keep that version.
+            PolicyRefused: Another version has one of its files; `context["files"]` lists them.
+            Conflict: The same bytes were registered meanwhile.
+        """
+        return _upkeep.purge(self._ws, ref, store=store, dry_run=dry_run)
