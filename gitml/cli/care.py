@@ -1,4 +1,4 @@
-"""`gitml store forget|gc|repack`: looking after stores; what lets bytes go asks first."""
+"""`gitml store forget|gc|repack|purge`: looking after stores; what lets bytes go asks first."""
 
 from __future__ import annotations
 
@@ -72,3 +72,28 @@ def repack(session: Session, name: str | None, *, dry_run: bool) -> None:
     """
     result = session.registry().stores.repack(name, dry_run=dry_run)
     session.finish(result, render.repacked, refs=[result.store], dry_run=dry_run)
+
+
+@command(
+    "purge",
+    arguments=[("REF", "The version: TYPE/NAME@VERSION.")],
+    examples=["gitml store purge datasets/faces@2 --dry-run", "gitml store purge datasets/faces@2"],
+)
+@click.argument("ref", metavar="REF")
+@_store_option
+@dry_run_option
+def purge(session: Session, ref: str, *, store: str | None, dry_run: bool) -> None:
+    """Remove a version's bytes from a store, at once and for good.
+
+    For what must not exist any more. Bytes that other versions use stay; a file that another version has as well is a
+    reason to refuse. The store refuses these contents from then on.
+    """
+    stores = session.registry().stores
+    if not (dry_run or session.yes):
+        planned = stores.purge(ref, store=store, dry_run=True)
+        require_yes(
+            session,
+            f"Purge {planned.ref}, {size(planned.purged_bytes)} stored, from the store {planned.store}, for good?",
+        )
+    result = stores.purge(ref, store=store, dry_run=dry_run)
+    session.finish(result, render.purged, refs=[result.ref], dry_run=dry_run)

@@ -114,6 +114,7 @@ STORE: tuple[Entry, ...] = (
     Entry("forget", "gitml.cli.care", "forget", "Stop keeping a version in a store."),
     Entry("gc", "gitml.cli.care", "gc", "Delete what no version has needed for two weeks."),
     Entry("repack", "gitml.cli.care", "repack", "Merge small packs and leave dead bytes behind."),
+    Entry("purge", "gitml.cli.care", "purge", "Remove a version's bytes from a store, at once and for good."),
 )
 PR: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.pr", "list_", "List requests."),

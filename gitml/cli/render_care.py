@@ -1,4 +1,4 @@
-"""How results about the care of stores look to a person: forget, gc, repack."""
+"""How results about the care of stores look to a person: forget, gc, repack, purge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitml.cli.text import count, moment, size
 
 if TYPE_CHECKING:
     from gitml.registry.care import DeadObject, Forgotten, GarbageCollection
-    from gitml.registry.upkeep import Repacked
+    from gitml.registry.upkeep import Purged, Repacked
 
 
 def freed(result: Forgotten) -> str:
@@ -80,3 +80,25 @@ def repacked(result: Repacked, out: Printer) -> None:
         f"{count(result.versions, 'version')} laid out anew, {result.skipped:,} changed by others meanwhile"
     )
     out.line(Styled("gitml store gc frees the old packs", Style.DIM))
+
+
+def purged(result: Purged, out: Printer) -> None:
+    """`store purge`."""
+    ref = Styled(str(result.ref), Style.NAME)
+    if result.objects is None:
+        out.line(
+            ref,
+            f" would be purged from the store {result.store}: {size(result.purged_bytes)} stored for it alone",
+        )
+    else:
+        out.line(
+            ref,
+            f" is purged from the store {result.store}: {count(result.objects, 'object')} deleted, "
+            f"{count(result.versions, 'other version')} laid out anew",
+        )
+        out.line(f"  {result.digest} is refused from now on")
+    if result.branches:
+        out.line(Styled(f"  its pointer is still on {', '.join(result.branches)}", Style.WARN))
+    out.line("  out of reach, and for you to look after:")
+    for place in result.out_of_reach:
+        out.line(f"    {place}")

@@ -1,13 +1,23 @@
-"""Giving what a store keeps a better layout: repack."""
+"""Changing what a store keeps without changing versions, but for the one that has to go: repack, purge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitml.errors import GitMLError, PolicyRefused
+from gitml.model.digest import Digest
+from gitml.model.names import VersionId
+from gitml.registry.care import holding_branches, version_key
 from gitml.registry.stored import open_store_named
+from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
+from gitml.store import layout
+from gitml.store.marking import key_of
+from gitml.store.purge import Holder, plan_purge
+from gitml.store.purge import purge as run_purge
 from gitml.store.repack import plan_repack
 from gitml.store.repack import repack as run_repack
+from gitml.store.root import RootKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +60,94 @@ def repack(ws: Workspace, name: str | None = None, *, dry_run: bool = False) -> 
         skipped=len(done.skipped) if done else 0,
         dry_run=dry_run,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What `store purge` removed, or would remove.
+
+    Attributes:
+        ref: The version.
+        store: The store.
+        digest: Its contents, which the store refuses from now on.
+        size_bytes: Bytes of its contents.
+        purged_bytes: Stored bytes that only it used.
+        objects: Objects that were, or would be, deleted; null before it is known.
+        versions: Other versions that were laid out anew.
+        branches: Branches of this clone that still have its pointer, which leads nowhere now.
+        out_of_reach: Where its bytes may be besides, in words.
+        dry_run: Nothing was done.
+    """
+
+    ref: VersionId
+    store: str
+    digest: Digest
+    size_bytes: int
+    purged_bytes: int
+    objects: int | None
+    versions: int
+    branches: tuple[str, ...]
+    out_of_reach: tuple[str, ...]
+    dry_run: bool
+
+
+def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = False) -> Purged:
+    """Remove what only one version uses, at once: see :meth:`gitml.api.Stores.purge`."""
+    key = version_key(ws, ref)
+    name, opened = open_store_named(ws.stores(ws.config), store)
+    plan = plan_purge(opened, key)
+    if plan.holders:
+        raise _shared(key, plan.holders)
+    done = None if dry_run else run_purge(opened, plan, progress=ws.progress)
+    return Purged(
+        ref=key.id,
+        store=name,
+        digest=plan.root.tree,
+        size_bytes=plan.root.size_bytes,
+        purged_bytes=plan.purged_bytes,
+        objects=None if done is None else len(done.deleted),
+        versions=0 if done is None else len(done.replaced),
+        branches=tuple(holding_branches(ws, key.id)),
+        out_of_reach=(
+            *_other_stores(ws, key, name),
+            "files that get or pull placed, and what was copied from them",
+            "embedded stores of other clones, and other registries' stores",
+            "copies of this store: replicas, backups, earlier versions of objects that a bucket keeps",
+        ),
+        dry_run=dry_run,
+    )
+
+
+def _shared(key: RootKey, holders: tuple[Holder, ...]) -> PolicyRefused:
+    files = [{"version": _version(one.root), "path": one.path} for one in holders]
+    versions = list(dict.fromkeys(_version(one.root) for one in holders))
+    return PolicyRefused(
+        f"{key.id} shares {len(files)} file(s) with {', '.join(versions[:3])}: {holders[0].path}",
+        code="shared-files",
+        hint=f"gitml store forget, or purge, each of them first; --json lists all files: {versions[0]}",
+        context={
+            "ref": str(key.id),
+            "files": files,
+            "reasons": [f"{name} has a file of it" for name in versions],
+        },
+    )
+
+
+def _version(root_name: str) -> str:
+    key = key_of(root_name)
+    return root_name.removeprefix(layout.ROOTS) if key is None else str(key.id)
+
+
+def _other_stores(ws: Workspace, key: RootKey, purged: str) -> list[str]:
+    """The stores this clone knows of that keep the version as well, or could not be asked."""
+    found = ws.stores(ws.config)
+    told = []
+    for name in [*found.names(), *([EMBEDDED] if found.has_embedded else [])]:
+        if name == purged:
+            continue
+        try:
+            if open_store_named(found, name)[1].root(key) is not None:
+                told.append(f"the store {name}: gitml store purge {key.id} --store {name}")
+        except GitMLError as error:
+            told.append(f"the store {name}, which could not be asked: {error.message}")
+    return told

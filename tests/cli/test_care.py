@@ -1,4 +1,4 @@
-"""`gitml store forget|gc|repack`: what they print, and that nothing goes without a yes."""
+"""`gitml store forget|gc|repack|purge`: what they print, and that nothing goes without a yes."""
 
 from __future__ import annotations
 
@@ -121,3 +121,53 @@ def test_repack(team: Any) -> None:
     ada.ok("store", "gc", "--yes")
     assert len([name for name in files(store) if name.startswith("packs/")]) == 1
     assert document(ada.ok("verify", "--deep", "--json"))["versions"] == 5
+
+
+def test_purge(team: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, store = team.ada, team.folder / "store"
+    before = files(store)
+    planned = document(ada.ok("store", "purge", "models/digits@1", "-n", "--json"))["plan"]
+    assert planned["objects"] is None and planned["branches"] == ["main", "origin/main"]
+    assert "would be purged" in ada.ok("store", "purge", "models/digits@1", "-n").stdout
+    assert ada("store", "purge", "models/digits@1").exit_code == 2
+    monkeypatch.setattr(confirm, "somebody_is_there", lambda: True)
+    assert run("-C", str(ada.folder), "store", "purge", "models/digits@1", stdin="n\n").exit_code == 130
+    assert files(store) == before
+    shown = run("-C", str(ada.folder), "store", "purge", "models/digits@1", stdin="y\n")
+    assert shown.exit_code == 0, shown.stderr
+    assert "out of reach" in shown.stdout
+    assert len(files(store)) < len(before)
+    again = document(ada.ok("store", "purge", "models/digits@1", "--yes", "--json"))
+    assert (again["objects"], again["digest"]) == (0, planned["digest"])
+    refused = ada("register", "models/other", "out", "--json")
+    assert (refused.exit_code, refused.document["error"]["code"]) == (12, "purged")
+    assert ada("verify", "--json").exit_code == 6
+    assert ada.ok("get", "datasets/digits@1", "-o", str(team.folder / "placed"))
+    assert ada("store", "purge", "models/none@1", "--yes").exit_code == 4
+    assert document(ada.ok("store", "verify", "--json"))["versions"] == 1
+
+
+def test_purge_lists_who_shares_a_file(team: Any) -> None:
+    team.write("out/extra", b"more")
+    team.ada.ok("register", "models/digits", "out")
+    refused = team.ada("store", "purge", "models/digits@1", "--yes", "--json")
+    assert refused.exit_code == 12
+    error = document(refused)["error"]
+    assert error["context"]["files"] == [{"version": "models/digits@2", "path": "weights.npz"}]
+
+
+def test_pushing_what_was_purged_is_refused(team: Any) -> None:
+    ada = team.ada
+    team.write("faces/one.png", bytes(range(200)) * 50)
+    ada.ok("register", "datasets/faces", "faces")
+    ada.ok("store", "purge", "datasets/faces@1", "--yes")
+    git(team.grace.folder, "pull", "-q")
+    (team.grace.folder / "faces").mkdir()
+    (team.grace.folder / "faces" / "one.png").write_bytes(bytes(range(200)) * 50)
+    team.grace.ok("register", "datasets/copy", "faces", "--offline")
+    refused = team.grace("push", "--json")
+    assert (refused.exit_code, refused.document["error"]["code"]) == (12, "purged")
+    planned = document(
+        team.grace.ok("store", "purge", "datasets/copy@1", "--store", "embedded", "-n", "--json")
+    )
+    assert planned["plan"]["store"] == "embedded"

@@ -38,7 +38,7 @@ from gitml.registry.register import Registered
 from gitml.registry.status import Status
 from gitml.registry.stored import DiskUsage, StoreInfo, StoreVerification, Trusted
 from gitml.registry.sync import Pulled, Pushed
-from gitml.registry.upkeep import Repacked
+from gitml.registry.upkeep import Purged, Repacked
 from gitml.registry.verification import Verification
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "json"
@@ -74,13 +74,14 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "store forget": Forgotten,
     "store gc": GarbageCollection,
     "store list": {"stores": tuple[StoreInfo, ...]},
+    "store purge": Purged,
     "store repack": Repacked,
     "store trust": Trusted,
     "store verify": StoreVerification,
     "verify": Verification,
 }
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
-PLANNED = {"alias", "deprecate", "init", "pr merge", "pull", "push", "store forget", "store gc", "store repack"}
+PLANNED = {"alias", "deprecate", "init", "pr merge", "pull", "push", "store forget", "store gc", "store purge", "store repack"}
 
 _TEXT = {"type": "string"}
 _NAME = "[a-z0-9][a-z0-9._-]*"
