@@ -293,9 +293,11 @@ def _git_class(program: str) -> Any:
         name, mode = "GIT_PYTHON_GIT_EXECUTABLE", "GIT_PYTHON_REFRESH"
         before = {key: os.environ.get(key) for key in (name, mode)}
         os.environ.update({name: program, mode: "quiet"})
+        traces = {key: os.environ.pop(key) for key in list(os.environ) if key.startswith("GIT_TRACE")}
         try:
             from git.cmd import Git
         finally:
+            os.environ.update(traces)
             for key, value in before.items():
                 if value is None:
                     os.environ.pop(key, None)

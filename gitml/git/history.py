@@ -76,7 +76,7 @@ def _listed(raw: bytes) -> Iterator[tuple[str, str, str]]:
         if row:
             meta, _, name = row.partition(b"\t")
             mode, _, oid = meta.decode("ascii").split(" ")
-            yield mode, oid, decode_path(name, where="tree")
+            yield mode, oid, decode_path(name)
 
 
 def _differences(raw: bytes) -> list[Change]:
@@ -86,7 +86,7 @@ def _differences(raw: bytes) -> list[Change]:
         old_mode, new_mode, old_oid, new_oid, _ = meta.decode("ascii").removeprefix(":").split(" ")
         changes.append(
             Change(
-                path=decode_path(name, where="difference"),
+                path=decode_path(name),
                 old_oid=None if old_mode == _ABSENT else old_oid,
                 new_oid=None if new_mode == _ABSENT else new_oid,
                 old_mode=None if old_mode == _ABSENT else old_mode,

@@ -144,24 +144,17 @@ def _request(verb: bytes, name: str) -> bytes:
     return verb + b" " + name.encode("utf-8", "surrogateescape") + b"\0"
 
 
-def decode_path(raw: bytes, *, where: str) -> str:
+def decode_path(raw: bytes) -> str:
     """Return a path out of git's tables as text.
 
-    Raises:
-        IntegrityError: It is not UTF-8; GitML has no name for such a file.
+    Bytes that are no UTF-8 become surrogates: such a file is nothing of GitML's, no name of GitML's equals it, and
+    it is written back as it was.
     """
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        shown = raw.decode("utf-8", "backslashreplace")[:200]
-        raise IntegrityError(f"{where}: the name {shown!r} is not UTF-8", code="git-path-encoding") from exc
+    return raw.decode("utf-8", "surrogateescape")
 
 
-def parse_tree(raw: RawObject, folder: str = "", *, strict: bool = True) -> list[TreeEntry]:
-    """Take a tree object apart; paths begin with `folder`.
-
-    Without `strict`, names that are not UTF-8 are kept as surrogates, to be written back as they were.
-    """
+def parse_tree(raw: RawObject, folder: str = "") -> list[TreeEntry]:
+    """Take a tree object apart; paths begin with `folder`."""
     width = len(raw.oid) // 2
     data, position, entries = raw.data, 0, []
     prefix = f"{folder}/" if folder else ""
@@ -170,11 +163,7 @@ def parse_tree(raw: RawObject, folder: str = "", *, strict: bool = True) -> list
         end = data.index(b"\0", space)
         mode = data[position:space].decode("ascii").rjust(6, "0")
         raw_name = data[space + 1 : end]
-        name = (
-            decode_path(raw_name, where=f"tree {raw.oid}")
-            if strict
-            else raw_name.decode("utf-8", "surrogateescape")
-        )
+        name = decode_path(raw_name)
         position = end + 1 + width
         oid = data[end + 1 : position].hex()
         entries.append(TreeEntry(mode=mode, kind=kind_of(mode), oid=oid, path=prefix + name))
@@ -197,9 +186,7 @@ def parse_listing(raw: bytes, folder: str = "") -> list[TreeEntry]:
             continue
         meta, _, name = row.partition(b"\t")
         mode, kind, oid = meta.decode("ascii").split(" ")
-        entries.append(
-            TreeEntry(mode=mode, kind=kind, oid=oid, path=prefix + decode_path(name, where="tree"))
-        )
+        entries.append(TreeEntry(mode=mode, kind=kind, oid=oid, path=prefix + decode_path(name)))
     return entries
 
 

@@ -22,6 +22,12 @@ from gitml.git.types import Change
 # git holds one for a few milliseconds.
 _EMPTY_LOCK_AGE_S: Final = 1.0
 
+FETCH: Final = "fetch"
+"""Kind of the record of a fetch."""
+
+_FETCHED: Final = ("refs/remotes", "refs/gitml", "refs/tags")
+_FETCHED_AT_ONCE: Final = ("packed-refs.lock", "shallow.lock")
+
 
 def recover(reader: ObjectReader, common_dir: Path) -> list[str]:
     """Settle every operation whose process is dead; return the lock files that were removed."""
@@ -29,6 +35,8 @@ def recover(reader: ObjectReader, common_dir: Path) -> list[str]:
     for facts, file in journal.orphans(common_dir):
         if facts.get("kind") in ("ref", "commit"):
             removed += _ref_locks(common_dir, str(facts["ref"]), facts.get("new"), float(facts["began"]))
+        if facts.get("kind") == FETCH:
+            removed += _fetch_locks(common_dir, float(facts["began"]))
         if facts.get("kind") == "commit":
             removed += _settle(reader, facts)
         file.with_suffix(".tmp").unlink(missing_ok=True)
@@ -110,6 +118,20 @@ def _ref_locks(common_dir: Path, ref: str, new: str | None, began: float) -> Ite
             yield str(head)
 
 
+def locks_of_fetch(common_dir: Path) -> list[Path]:
+    """Return the locks that are held on what a fetch writes, by whomever."""
+    found = [lock for folder in _FETCHED for lock in sorted((common_dir / folder).rglob("*.lock"))]
+    return found + [common_dir / name for name in _FETCHED_AT_ONCE if (common_dir / name).exists()]
+
+
+def _fetch_locks(common_dir: Path, began: float) -> Iterator[str]:
+    """Remove the locks that a dead fetch left: they are as young as it, and nobody has done anything with them since."""
+    for lock in locks_of_fetch(common_dir):
+        if _content(lock, began) is not None and _grown_old(lock, empty=False):
+            lock.unlink(missing_ok=True)
+            yield str(lock)
+
+
 def _content(lock: Path, began: float) -> bytes | None:
     """Return what a lock holds; None when there is none, or it is older than the operation."""
     try:
@@ -120,7 +142,7 @@ def _content(lock: Path, began: float) -> bytes | None:
         return None
 
 
-def _grown_old(lock: Path) -> bool:
+def _grown_old(lock: Path, *, empty: bool = True) -> bool:
     """Wait until a lock is old enough; False when it changes or goes meanwhile."""
     try:
         first = lock.lstat()
@@ -129,7 +151,8 @@ def _grown_old(lock: Path) -> bool:
         now = lock.lstat()
     except OSError:
         return False
-    return os.path.samestat(first, now) and now.st_size == 0 and now.st_mtime == first.st_mtime
+    same = os.path.samestat(first, now) and now.st_mtime == first.st_mtime
+    return same and (now.st_size == 0 or not empty)
 
 
 def _names(head: Path, ref: str) -> bool:

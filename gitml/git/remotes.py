@@ -138,8 +138,10 @@ def remote_refs(git: GitCommand, remote: str, patterns: Sequence[str]) -> dict[s
     return found
 
 
-def fetch(git: GitCommand, remote: str, refspecs: Sequence[str], *, prune: bool, depth: int | None) -> None:
-    """Bring commits and refs here."""
+def fetch(
+    git: GitCommand, remote: str, refspecs: Sequence[str], *, prune: bool, depth: int | None, held: int
+) -> None:
+    """Bring commits and refs here; git keeps the descriptor `held` open as long as it lives."""
     address = _address(git, remote)
     options = [
         "--quiet",
@@ -159,6 +161,7 @@ def fetch(git: GitCommand, remote: str, refspecs: Sequence[str], *, prune: bool,
         stdin=request if refspecs else None,
         env=_protocols(address),
         what=_about("nothing could be fetched from", remote, address),
+        held=held,
     )  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitml.errors import IntegrityError, NotFound, UsageError
-from gitml.git import checkout, discovery, exclude, history, refs, remotes, trees
+from gitml.git import checkout, discovery, exclude, history, journal, refs, remotes, trees
 from gitml.git.command import GitCommand
 from gitml.git.names import check_branch, check_config_key, check_folder, check_oid, check_revision
 from gitml.git.objects import ObjectReader, parse_commit, parse_listing, parse_person, parse_tree
-from gitml.git.recovery import recover
+from gitml.git.recovery import FETCH, locks_of_fetch, recover
 from gitml.git.types import (
     Change,
     Changes,
@@ -491,7 +491,13 @@ class Repository:
             NotFound: There is no such remote, repository or ref.
             IntegrityError: The remote sent broken objects.
         """
-        remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth)
+        with journal.operation(self.common_dir, {"kind": FETCH, "pending": True}) as held:
+            try:
+                remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth, held=held.descriptor)
+            except BaseException:
+                if not locks_of_fetch(self.common_dir):
+                    held.record({"kind": FETCH})
+                raise
 
     def push(
         self, remote: str, updates: Sequence[PushRef], *, atomic: bool = False, hooks: bool = False

@@ -99,7 +99,7 @@ def merge_trees(
     parts = result.stdout.split(b"\0")
     if result.status == 0:
         return MergedTree(oid=parts[0].decode("ascii").strip())
-    paths = {decode_path(part, where="merge") for part in parts[1:] if part}
+    paths = {decode_path(part) for part in parts[1:] if part}
     return MergeConflict(paths=tuple(sorted(paths)))
 
 
@@ -211,7 +211,7 @@ class _TreeWriter:
             raw = self._reader.read(base)
             if raw is None or raw.kind != "tree":
                 raise IntegrityError(f"tree {base} of folder {folder or '/'!r} is missing", code="git-object")
-            rows = {entry.path: entry for entry in parse_tree(raw, strict=False)}
+            rows = {entry.path: entry for entry in parse_tree(raw)}
         for name, change in node.items():
             path = f"{folder}/{name}" if folder else name
             old = rows.get(name)

@@ -216,8 +216,7 @@ def test_foreign_bytes_in_names_do_not_hide_other_folders(tmp_path: Path) -> Non
     git(top, "add", "-A")
     git(top, "commit", "-q", "-m", "odd name")
     tip = repository.head().commit or ""
-    with pytest.raises(IntegrityError):
-        repository.tree(tip)
+    assert os.fsdecode(b"caf\xe9\nx") in [entry.path for entry in repository.tree(tip)]
     tree = repository.write_tree(tip, {"models/d/1/asset.yaml": b"x"})
     assert repository.tree(tree, "models")[0].path == "models/d/1/asset.yaml"
     assert "caf" in git(top, "ls-tree", "-z", tree)
