@@ -245,12 +245,12 @@ class LocalForge:
 
     def land(self, request: Request, *, merge: str, onto: str, tip: str | None) -> Landing:
         """See :meth:`gitml.forge.base.Forge.land`."""
-        actor = self._repo.identity()
-        event = self._event(request, EventKind.MERGED, actor, "", base=onto)
-        moves = [
-            RefMove(ref=HEADS + request.target, new=merge, old=tip),
-            RefMove(ref=f"{REQUESTS}{request.number}", new=self._commit(event, request.tip), old=request.tip),
-        ]
+        moves = [RefMove(ref=HEADS + request.target, new=merge, old=tip)]
+        if request.state is not RequestState.MERGED:
+            # Otherwise the remote died between the two refs, and the event is there already.
+            event = self._event(request, EventKind.MERGED, self._repo.identity(), "", base=onto)
+            new = self._commit(event, request.tip)
+            moves.append(RefMove(ref=f"{REQUESTS}{request.number}", new=new, old=request.tip))
         if self.shared.move(moves) is Moved.STALE:
             return Landing.STALE
         self._merges.clear()

@@ -95,7 +95,7 @@ def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: boo
 def _settled(ws: Workspace, forge: LocalForge, request: Request, *, dry_run: bool) -> Merged | None:
     """The answer where there is nothing left to merge."""
     number, stage = request.number, request.target
-    if request.state is RequestState.MERGED:
+    if request.state is RequestState.MERGED and not _half_landed(ws, forge, request):
         said = f"request {number} was merged before, by {request.merged_by}"
         return Merged(
             request=request, commit=request.merged_commit, target=stage, already=True, summary=(said,)
@@ -110,6 +110,14 @@ def _settled(ws: Workspace, forge: LocalForge, request: Request, *, dry_run: boo
     if tip is None or not ws.repo.is_ancestor(request.head, tip):
         return None
     return _record(ws, forge, request, tip, dry_run=dry_run)
+
+
+def _half_landed(ws: Workspace, forge: LocalForge, request: Request) -> bool:
+    """Whether only the event says merged: the two refs move together, but a remote that dies may keep the first alone."""
+    if ws.repo.is_shallow:
+        return False
+    tip = forge.shared.branch(request.target)
+    return tip is None or not ws.repo.is_ancestor(request.head, tip)
 
 
 def _record(ws: Workspace, forge: LocalForge, request: Request, tip: str, *, dry_run: bool) -> Merged:
