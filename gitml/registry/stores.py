@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
+from gitml.errors import AccessDenied, GitMLError, IntegrityError, InvalidInput, NotFound, UsageError
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
@@ -86,7 +86,16 @@ class StoreSet:
             UsageError: No such store is configured.
             InvalidInput: Its URL is malformed or of a kind that is not allowed.
         """
-        parsed = parse_store_url(self._said(name), self._base)
+        try:
+            parsed = parse_store_url(self._said(name), self._base)
+        except InvalidInput as error:
+            where = "your settings" if name in self._settings.store_urls else "gitml.yaml"
+            raise InvalidInput(
+                f"{where}: stores.{name}.url: {error.message}",
+                code=error.code,
+                hint=error.hint,
+                context=error.context,
+            ) from error
         return os.path.normpath(parsed.path) if parsed.is_folder else str(parsed)
 
     def _said(self, name: str) -> str:
