@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gitml.registry import listing as _listing
     from gitml.registry import placement as _placement
     from gitml.registry import register as _register
+    from gitml.registry import replication as _replication
     from gitml.registry import status as _status
     from gitml.registry import stored as _stored
     from gitml.registry import sync as _sync
@@ -60,6 +61,7 @@ else:
     _listing = LazyModule("gitml.registry.listing")
     _placement = LazyModule("gitml.registry.placement")
     _register = LazyModule("gitml.registry.register")
+    _replication = LazyModule("gitml.registry.replication")
     _status = LazyModule("gitml.registry.status")
     _stored = LazyModule("gitml.registry.stored")
     _sync = LazyModule("gitml.registry.sync")
@@ -644,3 +646,20 @@ class Stores:
             Conflict: The same bytes were registered meanwhile.
         """
         return _upkeep.purge(self._ws, ref, store=store, dry_run=dry_run)
+
+    def replicate(
+        self, a: str, b: str, *, deep: bool = False, dry_run: bool = False
+    ) -> _replication.Replicated:
+        """Give a store every version of another, and restore what it lost.
+
+        Args:
+            a: The store to read: a name, URL or path.
+            b: The store to bring up to date: a name, URL or path.
+            deep: Read all of `b` first and heal what is damaged, too; otherwise only what is missing.
+            dry_run: Only say what would be copied.
+
+        Raises:
+            NotFound: `a` is no store.
+            PartlyDone: Versions that `b` refused or that `a` cannot give, or objects that neither has; the rest is done.
+        """
+        return _replication.replicate(self._ws, a, b, deep=deep, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""`gitml store forget|gc|repack|purge`: looking after stores; what lets bytes go asks first."""
+"""`gitml store forget|gc|repack|purge|replicate`: looking after stores; what lets bytes go asks first."""
 
 from __future__ import annotations
 
@@ -97,3 +97,27 @@ def purge(session: Session, ref: str, *, store: str | None, dry_run: bool) -> No
         )
     result = stores.purge(ref, store=store, dry_run=dry_run)
     session.finish(result, render.purged, refs=[result.ref], dry_run=dry_run)
+
+
+@command(
+    "replicate",
+    arguments=[
+        ("A", "The store to read: a name, URL or path."),
+        ("B", "The store to bring up to date: a name, URL or path."),
+    ],
+    examples=[
+        "gitml store replicate default s3://backup/registry",
+        "gitml store replicate /mnt/copy default --deep",
+    ],
+)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--deep", is_flag=True, help="Read all of B first, and heal what is damaged, too.")
+@dry_run_option
+def replicate(session: Session, a: str, b: str, *, deep: bool, dry_run: bool) -> None:
+    """Copy every version of a store to another, and heal that.
+
+    What B lost is restored from A. Nothing of B is deleted; run it again to go on where it was stopped.
+    """
+    result = session.registry().stores.replicate(a, b, deep=deep, dry_run=dry_run)
+    session.finish(result, render.replicated, refs=[one.ref for one in result.versions], dry_run=dry_run)

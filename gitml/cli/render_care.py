@@ -1,4 +1,4 @@
-"""How results about the care of stores look to a person: forget, gc, repack, purge."""
+"""How results about the care of stores look to a person: forget, gc, repack, purge, replicate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gitml.cli.text import count, moment, size
 
 if TYPE_CHECKING:
     from gitml.registry.care import DeadObject, Forgotten, GarbageCollection
+    from gitml.registry.replication import Replicated
     from gitml.registry.upkeep import Purged, Repacked
 
 
@@ -102,3 +103,17 @@ def purged(result: Purged, out: Printer) -> None:
     out.line("  out of reach, and for you to look after:")
     for place in result.out_of_reach:
         out.line(f"    {place}")
+
+
+def replicated(result: Replicated, out: Printer) -> None:
+    """`store replicate`."""
+    for version in result.versions:
+        out.line(Styled(str(version.ref), Style.NAME), f"  of registry {version.registry}")
+    verb = "would go" if result.dry_run else "went"
+    out.line(
+        f"{count(len(result.versions), 'version')} {verb} from {result.source} to {result.target}, "
+        f"{result.present:,} already there; {count(result.objects, 'object')} copied ({size(result.copied_bytes)}), "
+        f"{len(result.healed):,} of them healed, {len(result.unhealed):,} missing in both"
+    )
+    if not result.deep:
+        out.line(Styled("--deep reads all of the target and finds damage, too", Style.DIM))

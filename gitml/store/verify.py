@@ -231,9 +231,16 @@ def _read_all(reader: TreeReader, batch: Sequence[Located], bad: set[str], progr
 
 
 def _object_faults(medium: Medium, name: str) -> list[Fault]:
-    """Compare one object with its name."""
     try:
         data = medium.get(name)
+    except (IntegrityError, NotFound) as error:
+        return [Fault(object=name, path=None, problem=error.message)]
+    return object_faults(name, data)
+
+
+def object_faults(name: str, data: bytes) -> list[Fault]:
+    """Compare the bytes of one object with its name."""
+    try:
         if name.startswith(layout.ROOTS):
             if encode_root(decode_root(data, name)) != data:
                 return [Fault(object=name, path=None, problem="it is not written as a root is")]
@@ -248,7 +255,7 @@ def _object_faults(medium: Medium, name: str) -> list[Fault]:
             decode_segment(data, identity, name)
         else:
             decode_manifest(data, identity, name)
-    except (IntegrityError, InvalidInput, NotFound) as error:
+    except (IntegrityError, InvalidInput) as error:
         return [Fault(object=name, path=None, problem=error.message)]
     return []
 

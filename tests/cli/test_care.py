@@ -1,4 +1,4 @@
-"""`gitml store forget|gc|repack|purge`: what they print, and that nothing goes without a yes."""
+"""`gitml store forget|gc|repack|purge|replicate`: what they print, and that nothing goes without a yes."""
 
 from __future__ import annotations
 
@@ -171,3 +171,37 @@ def test_pushing_what_was_purged_is_refused(team: Any) -> None:
         team.grace.ok("store", "purge", "datasets/copy@1", "--store", "embedded", "-n", "--json")
     )
     assert planned["plan"]["store"] == "embedded"
+
+
+def test_replicate_and_heal(team: Any) -> None:
+    ada, store, copy = team.ada, team.folder / "store", team.folder / "copy"
+    planned = document(ada.ok("store", "replicate", "default", str(copy), "-n", "--json"))["plan"]
+    assert not copy.exists()
+    done = document(ada.ok("store", "replicate", "default", str(copy), "--json"))
+    assert [one["ref"] for one in done["versions"]] == ["datasets/digits@1", "models/digits@1"]
+    assert (done["objects"], done["copied_bytes"]) == (planned["objects"], planned["copied_bytes"])
+    assert files(copy) == files(store)
+    assert "0 versions went" in ada.ok("store", "replicate", "default", "../copy").stdout
+
+    packs = sorted(store.glob("packs/*/*"))
+    whole = packs[0].read_bytes()
+    packs[0].write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
+    packs[1].unlink()
+    assert ada("store", "verify").exit_code == 6
+    healed = document(ada.ok("store", "replicate", str(copy), "default", "--deep", "--json"))
+    assert len(healed["healed"]) == 2
+    assert packs[0].read_bytes() == whole
+    assert document(ada.ok("store", "verify", "--json"))["versions"] == 2
+
+
+def test_replicate_says_what_it_could_not_do(team: Any) -> None:
+    ada, copy = team.ada, team.folder / "copy"
+    assert ada("store", "replicate", "default", "default").exit_code == 2
+    assert ada("store", "replicate", str(team.folder / "nothing"), "default").exit_code == 4
+    ada.ok("store", "replicate", "default", str(copy))
+    ada.ok("store", "purge", "models/digits@1", "--yes")
+    back = ada("store", "replicate", str(copy), "default", "--json")
+    assert back.exit_code == 13
+    body = document(back)
+    assert body["done"] == []
+    assert body["failed"]["models/digits@1"]["code"] == "purged"

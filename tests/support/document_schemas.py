@@ -35,6 +35,7 @@ from gitml.registry.lineage import Lineage
 from gitml.registry.listing import Listing, Shown
 from gitml.registry.placement import Placement
 from gitml.registry.register import Registered
+from gitml.registry.replication import Replicated
 from gitml.registry.status import Status
 from gitml.registry.stored import DiskUsage, StoreInfo, StoreVerification, Trusted
 from gitml.registry.sync import Pulled, Pushed
@@ -76,12 +77,25 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "store list": {"stores": tuple[StoreInfo, ...]},
     "store purge": Purged,
     "store repack": Repacked,
+    "store replicate": Replicated,
     "store trust": Trusted,
     "store verify": StoreVerification,
     "verify": Verification,
 }
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
-PLANNED = {"alias", "deprecate", "init", "pr merge", "pull", "push", "store forget", "store gc", "store purge", "store repack"}
+PLANNED = {
+    "alias",
+    "deprecate",
+    "init",
+    "pr merge",
+    "pull",
+    "push",
+    "store forget",
+    "store gc",
+    "store purge",
+    "store repack",
+    "store replicate",
+}
 
 _TEXT = {"type": "string"}
 _NAME = "[a-z0-9][a-z0-9._-]*"
