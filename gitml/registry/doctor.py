@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
@@ -14,8 +16,35 @@ from gitml.git.repository import Repository, git_version
 from gitml.registry.stores import DEFAULT
 from gitml.registry.workspace import Workspace
 from gitml.store.layout import MARKER
+from gitml.store.medium import HasCredentials
 
 _OLDEST_GIT = (2, 38)
+_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+)
 
 
 class Health(Enum):
@@ -61,6 +90,7 @@ def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diag
             _attempt("configuration", lambda: _configuration(ws)),
             _attempt("identity", lambda: _identity(ws.repo)),
             _attempt("store", lambda: _store(ws)),
+            *_variables(),
             _attempt("remote", lambda: _remote(ws)),
             _attempt("stages", lambda: _stages(ws)),
         ]
@@ -124,8 +154,35 @@ def _store(ws: Workspace) -> Check:
             found="none configured: bytes stay in this clone's embedded store",
             hint="gitml init --store URL|PATH",
         )
-    marked = stores.configured(DEFAULT).medium.head(MARKER) is not None
-    return _ok("store", stores.location(DEFAULT) + ("" if marked else " (empty: nothing was registered yet)"))
+    medium = stores.configured(DEFAULT).medium
+    marked = medium.head(MARKER) is not None
+    found = medium.url + ("" if marked else " (empty: nothing was registered yet)")
+    if isinstance(medium, HasCredentials):
+        found += f", by {medium.credentials()}"
+    return _ok("store", found)
+
+
+def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Variables whose names are almost those that a store's SDK looks for, and what they were meant to be."""
+    close = []
+    for name in sorted(set(names) - set(_VARIABLES)):
+        meant = get_close_matches(name.upper(), _VARIABLES, n=1, cutoff=0.93)
+        if meant:
+            close.append((name, meant[0]))
+    return close
+
+
+def _variables() -> list[Check]:
+    """A warning for each misspelled variable; values are not looked at."""
+    return [
+        Check(
+            name="variables",
+            health=Health.WARNING,
+            found=f"{name} means nothing; it looks like {meant}",
+            hint=f"rename it to {meant}, or unset it",
+        )
+        for name, meant in near_misses(os.environ)
+    ]
 
 
 def _remote(ws: Workspace) -> Check:

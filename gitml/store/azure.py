@@ -24,7 +24,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from gitml.errors import AccessDenied, UsageError
 from gitml.model.store_url import StoreUrl, check_endpoint
-from gitml.store.remote import MARK, Held, Page, Reply, UploadBody
+from gitml.store.remote_client import MARK, Held, Page, Reply, UploadBody
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
 

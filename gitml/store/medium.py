@@ -82,6 +82,14 @@ class ReadsInto(Protocol):
         """
 
 
+@runtime_checkable
+class HasCredentials(Protocol):
+    """A medium that somebody has to be allowed to use."""
+
+    def credentials(self) -> str:
+        """Which credentials were used last, in words, without secrets."""
+
+
 def body_size(body: Buffers) -> int:
     """Bytes in all parts of a body."""
     return sum(len(part) if not isinstance(part, memoryview) else part.nbytes for part in body)

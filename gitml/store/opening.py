@@ -12,7 +12,7 @@ from gitml.store.medium import Medium
 from gitml.store.remote_options import RemoteOptions
 
 if TYPE_CHECKING:
-    from gitml.store.remote import Client
+    from gitml.store.remote_client import Client
 
 
 def open_medium(url: str, *, base: PurePath | None = None, options: RemoteOptions | None = None) -> Medium:

@@ -13,10 +13,9 @@ import concurrent.futures
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from gitml.errors import (
     AccessDenied,
@@ -28,154 +27,14 @@ from gitml.errors import (
     StoreUnavailable,
 )
 from gitml.model.redact import redact
-from gitml.store.medium import Buffer, Buffers, PutOutcome, body_size, check_object_name
+from gitml.store.medium import Buffers, PutOutcome, body_size, check_object_name
+from gitml.store.remote_client import Client, Held, Page, Pulse, Reply, UploadBody
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import TRANSIENT, Failure, FailureKind, Patience
 
 _T = TypeVar("_T")
 
-_BLOCK_BYTES: Final = 256 << 10
-MARK: Final = "gitmlwrite"  # key of metadata; letters only, which every server keeps
-
-
-class Pulse:
-    """When a transfer last moved."""
-
-    def __init__(self) -> None:
-        self.beat_s = time.monotonic()
-
-    def beat(self) -> None:
-        """Something moved."""
-        self.beat_s = time.monotonic()
-
-
-class UploadBody:
-    """The parts of an object as something to read or to iterate over, without joining them."""
-
-    def __init__(self, parts: Buffers, pulse: Pulse) -> None:
-        self._parts = [memoryview(part).cast("B") for part in parts if len(part)]
-        self._size = sum(len(part) for part in self._parts)
-        self._pulse = pulse
-        self._position = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def joined(self) -> bytes:
-        """All parts in one."""
-        return b"".join(self._parts)
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to an offset from the beginning, from here, or from the end."""
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        """The next bytes, at most `size` of them."""
-        stop = self._size if size is None or size < 0 else min(self._size, self._position + size)
-        data = b"".join(self._between(self._position, stop))
-        self._position += len(data)
-        return data
-
-    def _between(self, start: int, stop: int) -> Iterator[memoryview]:
-        offset = 0
-        for part in self._parts:
-            if offset >= stop:
-                return
-            if offset + len(part) > start:
-                yield part[max(0, start - offset) : stop - offset]
-            offset += len(part)
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        """Blocks of a size that is worth a system call."""
-        gathered = bytearray()
-        for part in self._parts:
-            for start in range(0, len(part), _BLOCK_BYTES):
-                piece = part[start : start + _BLOCK_BYTES]
-                if not gathered and len(piece) > _BLOCK_BYTES // 2:
-                    yield piece
-                else:
-                    gathered += piece
-                if len(gathered) >= _BLOCK_BYTES:
-                    yield bytes(gathered)
-                    gathered.clear()
-                self._pulse.beat()
-        if gathered:
-            yield bytes(gathered)
-        self._pulse.beat()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What a look at an object says."""
-
-    size_bytes: int
-    mark: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The beginning of an answer with an object's bytes.
-
-    Attributes:
-        start: Offset of its first byte in the object.
-        size_bytes: Bytes that will follow.
-        object_bytes: Size of the whole object.
-    """
-
-    start: int
-    size_bytes: int
-    object_bytes: int
-    blocks: AsyncIterator[bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A part of a listing, and how to ask for the next."""
-
-    objects: tuple[tuple[str, int], ...]
-    following: str | None
-
-
-class Client(Protocol):
-    """One attempt of each call, as coroutines of one loop; raises what its SDK raises."""
-
-    @property
-    def calls(self) -> Mapping[str, str]:
-        """head, get, put, delete and list, as the server's documentation calls them."""
-
-    @property
-    def meters_reads(self) -> bool:
-        """Whether the blocks of a reply come as they arrive, so that a stall can be seen here."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
-
-    @property
-    def url(self) -> str: ...
-
-    async def head(self, key: str) -> Held: ...
-
-    def get(self, key: str, start: int, end: int | None) -> AbstractAsyncContextManager[Reply]: ...
-
-    async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None: ...
-
-    async def delete(self, key: str) -> None: ...
-
-    async def page(self, prefix: str, following: str | None) -> Page: ...
-
-    async def renew(self) -> None:
-        """Ask the chain of credentials anew."""
-
-    def failure(self, error: Exception) -> Failure | None:
-        """What an exception of the SDK means; None for one that is no failure of the store."""
-
-    def credentials(self) -> str:
-        """Which credentials are used, in words, without secrets."""
+_REFUSED_HINT: Final = "check the store's URL and server: it refuses a call that every store needs"
 
 
 class _CutError(Exception):
@@ -343,13 +202,11 @@ class RemoteMedium:
         except _FailedError as failed:
             if failed.failure.kind is not FailureKind.EXISTS:
                 raise self._error(call, failed.failure) from failed.__cause__
-            if not call.was_lost:
-                return PutOutcome.EXISTS
             return self._whose(call, mark)
         return PutOutcome.CREATED
 
     def _whose(self, call: _Call, mark: str) -> PutOutcome:
-        """After a lost reply the name is taken: by the lost attempt, or by somebody else."""
+        """The name is taken: by an attempt whose reply was lost (the SDKs make some unasked), or by another."""
         try:
             held = self._look(call.name)
         except GitMLError as error:
@@ -482,7 +339,7 @@ class RemoteMedium:
                 )
             case FailureKind.REFUSED | FailureKind.EXISTS:
                 return StoreUnavailable(
-                    f"{what}: {said}", code=failure.code, hint=failure.hint, context=context
+                    f"{what}: {said}", code=failure.code, hint=failure.hint or _REFUSED_HINT, context=context
                 )
         context["attempts"] = call.attempts
         if call.writes and call.was_lost:

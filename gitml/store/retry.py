@@ -108,6 +108,8 @@ class Patience:
         if failure.retry_after_s is not None:
             wait_s = failure.retry_after_s + random.uniform(0, _FIRST_WAIT_S)  # noqa: S311
         if wait_s >= self._left_s():
+            with self._lock:
+                self._began_s = now - self.cap_s  # for everybody
             return False
         self._sleep(wait_s)
         return True

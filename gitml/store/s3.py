@@ -20,7 +20,7 @@ import s3fs
 from botocore import exceptions as sdk
 
 from gitml.model.store_url import StoreUrl, check_endpoint
-from gitml.store.remote import MARK, Held, Page, Reply, UploadBody
+from gitml.store.remote_client import MARK, Held, Page, Reply, UploadBody
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
 

@@ -1,0 +1,291 @@
+"""S3 and Azure over a bad network: nothing is lost, nobody is overwritten, and every call ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.proxy import FOREVER, Harm, Proxy, Rule, reply
+from support.remote import SCHEMES, Place, place
+from support.store import MadeSource, key, noise
+
+from gitml.errors import AccessDenied, GitMLError, NoSpace, NotFound, OutcomeUnknown, StoreUnavailable
+from gitml.store.medium import Medium, PutOutcome
+from gitml.store.objects import put_named
+from gitml.store.store import Claimed, Store, Taken
+
+NAME = "packs/ab/one"
+MARKS = {"moto": b"/packs/", "azurite": b"/packs/"}
+BUSY = {"moto": reply(503, "SlowDown"), "azurite": reply(503, "ServerBusy", x_ms_error_code="ServerBusy")}
+
+
+@pytest.fixture(params=SCHEMES)
+def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return place(request.param, monkeypatch)
+
+
+def through(there: Place, proxy: Proxy, *, timeout_s: float = 20, stall_s: float = 2) -> Medium:
+    """A medium behind the proxy that has made its connection before the first harm."""
+    medium = there.at(proxy.port).open(timeout_s=timeout_s, stall_s=stall_s)
+    rules, proxy.rules = proxy.rules, []
+    patience = medium._patience  # type: ignore[attr-defined]
+    patience._stall_s = 30
+    medium.head("warm/up")
+    patience._stall_s = stall_s
+    proxy.log.clear()
+    proxy.rules = rules
+    return medium
+
+
+READS: dict[str, Callable[[Medium], object]] = {
+    "head": lambda medium: medium.head(NAME),
+    "get": lambda medium: medium.get(NAME),
+    "range": lambda medium: medium.get(NAME, 100, 90_000),
+    "list": lambda medium: list(medium.list("packs/")),
+}
+
+
+@pytest.mark.parametrize(
+    ("harm", "call"),
+    [
+        pytest.param(
+            harm, call, marks=[pytest.mark.nightly] if harm is Harm.BLACK_HOLE and call != "get" else []
+        )
+        for harm in (Harm.RESET, Harm.LOSE_REPLY, Harm.CUT_REPLY, Harm.BLACK_HOLE)
+        for call in READS
+    ],
+)
+def test_reads_are_made_again(there: Place, harm: Harm, call: str) -> None:
+    direct = there.open()
+    direct.put(NAME, [noise(200_000)])
+    with Proxy(there.port, Rule(harm, strikes=1 if harm is Harm.BLACK_HOLE else 2)) as proxy:
+        assert READS[call](through(there, proxy)) == READS[call](direct)
+        assert proxy.rules[0].strikes == 0
+
+
+@pytest.mark.parametrize(
+    "harm", [Harm.RESET, Harm.RESET_IN_BODY, Harm.LOSE_REPLY, Harm.SWALLOW_REPLY, Harm.BLACK_HOLE]
+)
+@pytest.mark.parametrize("verb", ["put", "put_if_absent", "delete"])
+def test_writes_are_made_again(there: Place, harm: Harm, verb: str) -> None:
+    body = [noise(1 << 20)]
+    direct = there.open()
+    if verb == "delete":
+        direct.put(NAME, body)
+    with Proxy(there.port, Rule(harm, verb=b"DELETE" if verb == "delete" else b"PUT")) as proxy:
+        medium = through(there, proxy)
+        if verb == "put":
+            medium.put(NAME, body)
+        elif verb == "delete":
+            assert medium.delete(NAME) is True
+            assert direct.head(NAME) is None
+            return
+        else:
+            assert medium.put_if_absent(NAME, body) is PutOutcome.CREATED
+    assert direct.get(NAME) == body[0]
+
+
+def test_a_lost_reply_tells_ones_own_object_from_anothers(there: Place) -> None:
+    """The first attempt never arrives, another writer comes between, and the second attempt is refused."""
+    direct = there.open()
+    with Proxy(there.port, Rule(Harm.RESET, verb=b"PUT", strikes=2)) as proxy:
+        medium = through(there, proxy)
+        waits = medium._patience  # type: ignore[attr-defined]
+        sleep = waits._sleep
+
+        def another_comes(seconds: float) -> None:
+            direct.put_if_absent(NAME, [b"theirs"])
+            sleep(seconds)
+
+        waits._sleep = another_comes
+        assert medium.put_if_absent(NAME, [b"ours!!"]) is PutOutcome.EXISTS
+    assert direct.get(NAME) == b"theirs"
+
+
+@pytest.mark.parametrize("harm", [Harm.LOSE_REPLY, Harm.SWALLOW_REPLY])
+def test_a_reply_that_is_always_lost(there: Place, harm: Harm) -> None:
+    """Every reply to a write is lost, and looks are answered: the outcome is known all the same."""
+    with Proxy(
+        there.port, Rule(harm, verb=b"PUT", strikes=1), Rule(harm, verb=b"PUT", strikes=FOREVER)
+    ) as proxy:
+        medium = through(there, proxy, timeout_s=4, stall_s=1)
+        with pytest.raises(OutcomeUnknown):
+            medium.put_if_absent(NAME, [b"body"])
+        put_named(medium, NAME, [b"body"])
+    assert there.open().get(NAME) == b"body"
+
+
+def test_nothing_answers_any_more(there: Place) -> None:
+    """After a lost reply the network is gone: exit 8 after a write that may have happened, 7 otherwise, in time."""
+    with Proxy(
+        there.port, Rule(Harm.LOSE_REPLY, verb=b"PUT"), Rule(Harm.BLACK_HOLE, strikes=FOREVER)
+    ) as proxy:
+        medium = through(there, proxy, timeout_s=3, stall_s=1)
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown) as unknown:
+            put_named(medium, NAME, [b"body"])
+        with pytest.raises(StoreUnavailable) as unavailable:
+            medium.head(NAME)
+        assert time.monotonic() - began < 3 + 3 * 1 + 3
+    assert (unknown.value.exit_code, unavailable.value.exit_code) == (8, 7)
+    assert there.open().get(NAME) == b"body"
+
+
+def test_nobody_listens(there: Place) -> None:
+    with Proxy(there.port) as proxy:
+        port = proxy.port
+    medium = there.at(port).open(timeout_s=1)
+    with pytest.raises(StoreUnavailable) as caught:
+        medium.put_if_absent(NAME, [b"x"])
+    assert caught.value.context["attempts"] >= 2
+    with pytest.raises(StoreUnavailable) as caught:
+        medium.head(NAME)
+    assert caught.value.context["attempts"] == 1  # the outage is known by now
+
+
+def test_throttling_is_obeyed(there: Place) -> None:
+    kind = "moto" if there.url.startswith("s3") else "azurite"
+    answer = BUSY[kind].replace(b"Connection", b"Retry-After: 1\r\nConnection", 1)
+    with Proxy(
+        there.port, Rule(Harm.ANSWER, answer=answer, strikes=1), Rule(Harm.ANSWER, answer=BUSY[kind])
+    ) as proxy:
+        began = time.monotonic()
+        assert through(there, proxy).put_if_absent(NAME, [b"x"]) is PutOutcome.CREATED
+        assert time.monotonic() - began >= 1
+        assert proxy.count(b"PUT") == 3
+        assert proxy.count(b"HEAD") == 0  # a plea for time had no effect: nothing to look up
+
+
+def test_throttling_without_end(there: Place) -> None:
+    kind = "moto" if there.url.startswith("s3") else "azurite"
+    with Proxy(there.port, Rule(Harm.ANSWER, answer=BUSY[kind], strikes=FOREVER)) as proxy:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            through(there, proxy, timeout_s=2).put_if_absent(NAME, [b"x"])
+        assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error", "rule"),
+    [
+        (403, "AccessDenied", AccessDenied, "access-denied"),
+        (403, "InvalidAccessKeyId", AccessDenied, "access-denied"),
+        (403, "RequestTimeTooSkewed", AccessDenied, "access-denied"),
+        (400, "ExpiredToken", AccessDenied, "credentials-expired"),
+        (301, "PermanentRedirect", AccessDenied, "wrong-region"),
+        (400, "AuthorizationHeaderMalformed", AccessDenied, "wrong-region"),
+        (404, "NoSuchBucket", StoreUnavailable, "bucket-missing"),
+        (403, "QuotaExceeded", NoSpace, "no-space"),
+        (507, "InsufficientStorage", NoSpace, "no-space"),
+        (501, "NotImplemented", StoreUnavailable, "call-refused"),
+    ],
+)
+def test_what_s3_refuses(
+    status: int, code: str, error: type[GitMLError], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = place("moto", monkeypatch)
+    answer = reply(status, code, x_amz_bucket_region="eu-1")
+    with Proxy(there.port, Rule(Harm.ANSWER, answer=answer, strikes=FOREVER)) as proxy:
+        with pytest.raises(error) as caught:
+            through(there, proxy).put_if_absent(NAME, [b"x"])
+        assert proxy.count(b"PUT") <= 2
+    assert caught.value.code == rule
+    assert caught.value.message.startswith(f"PutObject {NAME} in {there.url}")
+    assert caught.value.hint
+    assert "test" not in caught.value.context.get("credentials", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error", "rule"),
+    [
+        (403, "AuthenticationFailed", AccessDenied, "access-denied"),
+        (403, "AuthorizationPermissionMismatch", AccessDenied, "access-denied"),
+        (401, "InvalidAuthenticationInfo", AccessDenied, "access-denied"),
+        (404, "ContainerNotFound", StoreUnavailable, "bucket-missing"),
+        (409, "AccountLimitExceeded", NoSpace, "no-space"),
+    ],
+)
+def test_what_azure_refuses(
+    status: int, code: str, error: type[GitMLError], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = place("azurite", monkeypatch)
+    answer = reply(status, code, x_ms_error_code=code)
+    with Proxy(there.port, Rule(Harm.ANSWER, answer=answer, strikes=FOREVER)) as proxy:
+        with pytest.raises(error) as caught:
+            through(there, proxy).put_if_absent(NAME, [b"x"])
+        assert proxy.count() == 1
+    assert (caught.value.code, caught.value.message.startswith(f"Put Blob {NAME} in ")) == (rule, True)
+
+
+def test_a_missing_bucket(there: Place) -> None:
+    elsewhere = Place(
+        there.url.replace("team-ml", "nowhere"), there.endpoint_url, there.environment, there.port
+    )
+    medium = elsewhere.open()
+    for call in (lambda: medium.get(NAME), lambda: medium.put(NAME, [b"x"]), lambda: list(medium.list(""))):
+        with pytest.raises(StoreUnavailable) as caught:
+            call()
+        assert caught.value.code == "bucket-missing"
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place("moto", monkeypatch)
+    for variable in there.environment:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(AccessDenied) as caught:
+        there.open().head(NAME)
+    assert (caught.value.code, caught.value.exit_code) == ("no-credentials", 10)
+
+
+def test_a_slow_network_is_no_stall(there: Place) -> None:
+    body = noise(24 << 20)
+    with Proxy(there.port, Rule(Harm.SLOW, pause_s=0.01, strikes=FOREVER)) as proxy:
+        medium = through(there, proxy, stall_s=3)
+        medium.put(NAME, [body])
+        assert medium.get(NAME) == body
+        assert proxy.count() == 2
+
+
+def test_a_cut_in_the_middle_of_a_write_costs_one_pack(there: Place, tmp_path: Path) -> None:
+    contents = {"big": noise(80 << 20)}
+    with Proxy(there.port, Rule(Harm.RESET_IN_BODY, verb=b"PUT", path=b"/packs/")) as proxy:
+        store = Store(through(there, proxy), journal=tmp_path / "journal")
+        written = store.write(MadeSource(contents))
+        assert isinstance(store.claim(key(), written), Claimed)
+        assert proxy.sent_bytes < written.stats.stored_bytes + (33 << 20)
+
+
+def test_racing_registers_with_lost_replies(there: Place) -> None:
+    """Eight writers claim one version with other trees while replies get lost: one wins, and all are told."""
+    outcomes: list[Claimed | Taken] = []
+    rules = [Rule(Harm.LOSE_REPLY, verb=b"PUT", path=b"/roots/", strikes=4)]
+    with Proxy(there.port, *rules) as proxy:
+        media = [through(there, proxy) for _ in range(8)]
+        barrier = threading.Barrier(len(media))
+
+        def register(number: int) -> None:
+            store = Store(media[number], jobs=2)
+            written = store.write(MadeSource({"x": b"%d" % number}))
+            barrier.wait()
+            outcomes.append(store.claim(key(), written))
+
+        threads = [threading.Thread(target=register, args=(number,)) for number in range(len(media))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(outcomes) == 8
+    assert sum(isinstance(outcome, Claimed) for outcome in outcomes) == 1
+    assert len({outcome.root.tree for outcome in outcomes}) == 1
+    root = Store(there.open()).root(key())
+    assert root is not None
+    assert root.tree == outcomes[0].root.tree
+
+
+def test_absent_is_absent_behind_a_proxy(there: Place) -> None:
+    with Proxy(there.port) as proxy, pytest.raises(NotFound):
+        through(there, proxy).get(NAME)

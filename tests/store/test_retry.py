@@ -1,0 +1,94 @@
+"""How long failed calls are made again, by a clock that the test turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitml.store.retry import Failure, FailureKind, Patience
+
+BUSY = Failure(kind=FailureKind.BUSY, reason="busy")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now_s += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def patience(clock: Clock) -> Patience:
+    return Patience(120, 30, clock=lambda: clock.now_s, sleep=clock.sleep)
+
+
+def exhausted(waiting: Patience) -> int:
+    attempts = 1
+    while waiting.wait(attempts, BUSY):
+        attempts += 1
+    return attempts
+
+
+def test_waits_grow_and_end_at_the_cap(clock: Clock) -> None:
+    attempts = exhausted(patience(clock))
+    assert 12 <= attempts <= 60
+    assert sum(clock.waits) <= 120
+    assert sum(clock.waits) > 100
+    assert max(clock.waits[:2]) < 1
+    assert max(clock.waits) <= 10
+
+
+def test_waits_are_drawn_at_random() -> None:
+    draws = set()
+    for _ in range(20):
+        clock = Clock()
+        patience(clock).wait(5, BUSY)
+        draws.add(clock.waits[0])
+    assert len(draws) > 10
+
+
+def test_a_server_that_says_when_is_obeyed(clock: Clock) -> None:
+    waiting = patience(clock)
+    assert waiting.wait(1, Failure(kind=FailureKind.BUSY, reason="", retry_after_s=20))
+    assert 20 <= clock.waits[0] < 21
+    assert not waiting.wait(2, Failure(kind=FailureKind.BUSY, reason="", retry_after_s=3600))
+    assert len(clock.waits) == 1
+
+
+def test_all_workers_share_one_outage(clock: Clock) -> None:
+    waiting = patience(clock)
+    exhausted(waiting)
+    began_s = clock.now_s
+    assert exhausted(waiting) == 1
+    assert clock.now_s == began_s
+
+
+def test_attempts_after_the_cap_are_short(clock: Clock) -> None:
+    waiting = patience(clock)
+    assert waiting.stall_s() == 30
+    waiting.wait(1, BUSY)
+    clock.now_s += 110
+    assert 5 <= waiting.stall_s() <= 10
+    clock.now_s += 20
+    assert waiting.stall_s() == 5
+
+
+def test_an_answer_ends_the_outage(clock: Clock) -> None:
+    waiting = patience(clock)
+    exhausted(waiting)
+    waiting.answered()
+    assert waiting.stall_s() == 30
+    assert exhausted(waiting) > 5
+
+
+def test_an_old_outage_is_forgotten(clock: Clock) -> None:
+    waiting = patience(clock)
+    exhausted(waiting)
+    clock.now_s += 1000
+    assert exhausted(waiting) > 5
