@@ -1,9 +1,9 @@
 """Purging: the bytes that only one version uses leave the store at once, and stay out.
 
-For what must not exist any more. The order: a mark forbids the tree, the root goes, and the names of every object
-that holds such a chunk are condemned, where writers at work see them; versions that use other chunks of those packs
-get new ones; then the objects are deleted, the list of the purged files last, so that a purge that was killed is
-taken up again by the same call.
+For what must not exist any more. The order: a mark forbids the tree, and the names of every object that holds such a
+chunk are condemned, where writers at work see them; versions that use other chunks of those packs get new ones; the
+packs are deleted; then the root goes, and the list of the purged files. So a purge that was killed is taken up again
+by the same call.
 """
 
 from __future__ import annotations
@@ -177,7 +177,6 @@ class _Purge:
     def run(self) -> PurgeResult:
         plan = self._plan
         self._medium.put(layout.purged_name(plan.root.tree.hex), [_mark(plan.name, plan.root)])
-        self._medium.delete(plan.name)
         deleted: list[str] = []
         seen: set[str] = set()
         packs = dict(plan.packs)
@@ -196,7 +195,8 @@ class _Purge:
             # A writer at work may have copied a pack before it went.
             packs = dict(_packs_with(self._medium, plan.chunks, seen))
             if not packs:
-                for name in lists:
+                # The root until now kept collectors from what a purge that is taken up again has to read.
+                for name in (plan.name, *lists):
                     self._medium.delete(name)
                 return PurgeResult(deleted=(*deleted, *lists), replaced=tuple(dict.fromkeys(self._replaced)))
         raise StoreUnavailable(

@@ -25,7 +25,7 @@ from gitml.store.objects import condemned_names, put_named
 from gitml.store.pack import Footer, PackRef, split_pack
 from gitml.store.packing import PackWriter, extend_runs
 from gitml.store.packs import PackBody, PackReader, known_footer
-from gitml.store.relocate import load_manifest, load_segment, relocate, used_objects
+from gitml.store.relocate import load_manifest, load_segment, used_objects
 from gitml.store.root import Root, decode_root, encode_root
 from gitml.store.segment import Run, Segment, encode_segment
 from gitml.store.wire import StoredObject
@@ -34,6 +34,13 @@ _HELD_BYTES: Final = 64 * 1024 * 1024
 _LOOKS: Final = 8
 _JOBS: Final = 2
 _NOWHERE: Final = (1 << 64) - 1
+
+
+class _Every(frozenset[str]):
+    """Holds every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,11 +101,19 @@ class Relayout:
         medium: The store's.
         uses: The packs to leave, and which of their chunks are wanted.
         progress: Learns of the bytes that were copied.
+        fresh: Salt every new object, so that nothing ever had its name.
     """
 
-    def __init__(self, medium: Medium, uses: Mapping[bytes, PackUse], progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        medium: Medium,
+        uses: Mapping[bytes, PackUse],
+        progress: Progress = SILENT,
+        *,
+        fresh: bool = False,
+    ) -> None:
         self._medium = medium
-        self._condemned = condemned_names(medium)
+        self._condemned = _Every() if fresh else condemned_names(medium)
         self._places: dict[bytes, array[int]] = {}
         self._segments: dict[bytes, bytes] = {}
         self._known = KnownChunks()
@@ -114,8 +129,12 @@ class Relayout:
         """Packs that were filled."""
         return self._packs.written
 
-    def root(self, root: Root) -> Root:
+    def root(self, root: Root, leaving: Collection[str] = ()) -> Root:
         """The same tree in the new layout; its objects are durable, and no root names them yet.
+
+        Args:
+            root: The tree as it is laid out now.
+            leaving: Names of manifests and segments that must not be used any more.
 
         Raises:
             NotFound: An object is missing.
@@ -124,16 +143,16 @@ class Relayout:
         manifest = load_manifest(self._medium, root)
         embedded = manifest.embedded
         if embedded is None:
-            rows = [self._row(manifest, row) for row in manifest.rows]
+            rows = [self._row(manifest, row, leaving) for row in manifest.rows]
         else:
-            moved = self._moved(load_segment(self._medium, manifest, manifest.rows[0]))
-            if moved is None:
-                return root
-            embedded = moved.data if len(moved.data) <= EMBEDDED_LIMIT_BYTES else None
-            if embedded is None:
-                put_named(self._medium, layout.segment_name(moved.hex), [moved.data])
-            rows = [replace(manifest.rows[0], segment_id=moved.id)]
-        if rows == list(manifest.rows):
+            rows = list(manifest.rows)
+            moved = self._moved(load_segment(self._medium, manifest, rows[0]))
+            if moved is not None:
+                embedded = moved.data if len(moved.data) <= EMBEDDED_LIMIT_BYTES else None
+                if embedded is None:
+                    put_named(self._medium, layout.segment_name(moved.hex), [moved.data])
+                rows = [replace(rows[0], segment_id=moved.id)]
+        if rows == list(manifest.rows) and layout.manifest_name(root.manifest) not in leaving:
             return root
         changed = replace(manifest, rows=rows, embedded=embedded, salt=b"")
         stored = encode_manifest(changed)
@@ -142,11 +161,12 @@ class Relayout:
         put_named(self._medium, layout.manifest_name(stored.hex), [stored.data])
         return replace(root, manifest=stored.hex)
 
-    def _row(self, manifest: Manifest, row: Row) -> Row:
+    def _row(self, manifest: Manifest, row: Row, leaving: Collection[str]) -> Row:
         """The row of a segment in its new layout, which is durable; segments that versions share move once."""
         moved_id = self._segments.get(row.segment_id)
         if moved_id is None:
-            moved = self._moved(load_segment(self._medium, manifest, row))
+            has_to = layout.segment_name(row.segment_id.hex()) in leaving
+            moved = self._moved(load_segment(self._medium, manifest, row), has_to=has_to)
             moved_id = row.segment_id if moved is None else moved.id
             if moved is not None:
                 put_named(self._medium, layout.segment_name(moved.hex), [moved.data])
@@ -175,9 +195,9 @@ class Relayout:
             places[number] = place
         return places
 
-    def _moved(self, segment: Segment) -> StoredObject | None:
-        """A segment whose runs name the new places; None where none of its packs has moved."""
-        if all(pack.id not in self._places for pack in segment.packs):
+    def _moved(self, segment: Segment, *, has_to: bool = False) -> StoredObject | None:
+        """A segment whose runs name the new places; None where none of its packs has moved, unless it has to."""
+        if not has_to and all(pack.id not in self._places for pack in segment.packs):
             return None
         packs: dict[PackRef, int] = {}
         all_runs = []
@@ -200,6 +220,26 @@ class Relayout:
         if layout.segment_name(stored.hex) in self._condemned:
             stored = encode_segment(salted(changed))
         return stored
+
+
+def relocate(medium: Medium, root: Root, condemned: Collection[str]) -> Root:
+    """Write again what is condemned of a tree, and what names it; the equivalent root, which is not written.
+
+    A collector deletes only what stood in a list of dead names. A writer that finds an object it uses in such a list
+    gives the chunks it needs a new home under names that no list ever had; whoever deletes the old ones then deletes
+    nothing that is used.
+
+    Raises:
+        NotFound: An object is gone already.
+        IntegrityError: An object is damaged.
+    """
+    among = {
+        used.pack.id
+        for used in used_objects(medium, root)
+        if used.pack is not None and used.name in condemned
+    }
+    uses = pack_uses(medium, [root], among=among)
+    return Relayout(medium, uses, fresh=True).root(root, condemned)
 
 
 def replace_root(medium: Medium, name: str, old: Root, new: Root) -> Root | None:

@@ -41,8 +41,9 @@ from gitml.store.pack import Footer, PackRef
 from gitml.store.packing import PackWriter
 from gitml.store.packs import PackReader
 from gitml.store.reader import Promised, TreeReader
-from gitml.store.relocate import relocate, used_objects
+from gitml.store.relocate import used_objects
 from gitml.store.remote_options import RemoteOptions
+from gitml.store.rewrite import relocate
 from gitml.store.root import Root, RootKey, decode_root, encode_root
 from gitml.store.source import Learns, Source
 from gitml.store.wire import needs_newer
