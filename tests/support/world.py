@@ -109,7 +109,7 @@ class World:
             for path in top.rglob("*"):
                 # A dead git leaves `tmp_obj_*`, and a dead writer to a store `.tmp-*`: both are for their gc.
                 inside = path.relative_to(top).as_posix()
-                ours = path.name.endswith(".lock") or path.name.startswith(("gitml-", "exclude-gitml-"))
+                ours = path.name.endswith(".lock") or path.name.startswith("gitml-")
                 if not inside.startswith("gitml/store/") and (ours or path.parent.name == "operations"):
                     found.append(str(path.relative_to(self.base)))
         return sorted(found)
