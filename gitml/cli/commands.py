@@ -115,7 +115,9 @@ STORE: tuple[Entry, ...] = (
     Entry("gc", "gitml.cli.care", "gc", "Delete what no version has needed for two weeks."),
     Entry("repack", "gitml.cli.care", "repack", "Merge small packs and leave dead bytes behind."),
     Entry("purge", "gitml.cli.care", "purge", "Remove a version's bytes from a store, at once and for good."),
-    Entry("replicate", "gitml.cli.care", "replicate", "Copy every version of a store to another, and heal that."),
+    Entry(
+        "replicate", "gitml.cli.care", "replicate", "Copy every version of a store to another, and heal that."
+    ),
 )
 PR: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.pr", "list_", "List requests."),
