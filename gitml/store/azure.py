@@ -41,7 +41,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "AuthorizationFailure": "the account's firewall or policy refuses this machine",
 }
 
-_sending: ContextVar[UploadBody | None] = ContextVar("sending", default=None)
+# What the present task sends, in a list that is emptied afterwards: connections keep the context they were made in.
+_sending: ContextVar[list[UploadBody]] = ContextVar("sending")
 
 
 class AzureClient:
@@ -116,10 +117,18 @@ class AzureClient:
         yield Reply(start=start, size_bytes=stream.size, object_bytes=whole, blocks=blocks())
 
     async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
-        _sending.set(body)
-        await self._blob(key).upload_blob(
-            body.joined(), length=len(body), overwrite=not create, metadata={MARK: mark}, max_concurrency=1
-        )
+        sending = [body]
+        _sending.set(sending)
+        try:
+            await self._blob(key).upload_blob(
+                body.joined(),
+                length=len(body),
+                overwrite=not create,
+                metadata={MARK: mark},
+                max_concurrency=1,
+            )
+        finally:
+            sending.clear()
 
     async def delete(self, key: str) -> None:
         await self._blob(key).delete_blob()
@@ -255,9 +264,9 @@ class _Session:
             self._session = aiohttp.ClientSession(
                 auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
             )
-        body = _sending.get()
-        if isinstance(data, bytes) and body is not None and len(data) == len(body):
-            data = body
+        for body in _sending.get([]):
+            if isinstance(data, bytes) and len(data) == len(body):
+                data = body
         return await self._session.request(method, url, data=data, **arguments)
 
     async def __aenter__(self) -> _Session:

@@ -223,7 +223,7 @@ class RemoteMedium:
             self._made(call, lambda _: self._client.delete(self._prefix + name))
         except _FailedError as failed:
             if failed.failure.kind is FailureKind.ABSENT:
-                return call.was_lost
+                return True  # it was there a moment ago: an attempt whose reply was lost took it away
             raise self._error(call, failed.failure) from failed.__cause__
         return True
 

@@ -117,11 +117,9 @@ def start_moto(port: int | None = None) -> Server:
 
 
 def azurite_program() -> str:
-    """Azurite's program: of the PATH, or of the folder that `GITML_SERVERS` names."""
-    for folder in (os.environ.get("GITML_SERVERS"), str(_TOP / ".servers")):
-        if folder and (program := Path(folder) / "node_modules/.bin/azurite-blob").exists():
-            return str(program)
-    found = shutil.which("azurite-blob")
+    """Azurite's program: in the folder `.servers` of the project, or on the PATH."""
+    local = _TOP / ".servers/node_modules/.bin/azurite-blob"
+    found = str(local) if local.exists() else shutil.which("azurite-blob")
     if found is None:
         raise NotInstalledError("npm install --prefix .servers azurite")
     return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -289,3 +292,48 @@ def test_racing_registers_with_lost_replies(there: Place) -> None:
 def test_absent_is_absent_behind_a_proxy(there: Place) -> None:
     with Proxy(there.port) as proxy, pytest.raises(NotFound):
         through(there, proxy).get(NAME)
+
+
+_MEASURED = """
+import resource, sys
+from pathlib import Path
+from gitml.store.opening import open_medium
+from gitml.store.remote_options import RemoteOptions
+from gitml.store.source import FolderSource
+from gitml.store.store import Store
+from support.store import key
+
+url, endpoint, folder = sys.argv[1:]
+store = Store(open_medium(url, options=RemoteOptions(endpoint_url=endpoint)))
+store.claim(key(), store.write(FolderSource([Path(folder)])))
+tree = store.tree(store.root(key()))
+for entry, parts in tree.stream(tree.entries()):
+    for part in parts:
+        pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def measured(there: Place, folder: Path, size_mib: int) -> int:
+    """Peak memory in MB of a process that sends a file of that size and reads it back."""
+    folder.mkdir()
+    with (folder / "big").open("wb") as stream:
+        for seed in range(size_mib // 16):
+            stream.write(noise(16 << 20, seed))
+    top = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, f"{there.url}/{size_mib}", there.endpoint_url, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=top,
+        env={**os.environ, "PYTHONPATH": f"{top}:{top / 'tests'}"},
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.nightly
+def test_memory_is_flat(there: Place, tmp_path: Path) -> None:
+    small, large = measured(there, tmp_path / "s", 192), measured(there, tmp_path / "l", 768)
+    assert large < 250
+    assert large - small <= 30
