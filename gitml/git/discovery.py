@@ -1,4 +1,4 @@
-"""Finds the repository that a folder belongs to, as git finds it, and asks git whether its owner is to be trusted.
+"""Finds or makes the repository that a folder belongs to, as git finds it, and asks git whether its owner is to be trusted.
 
 A bare repository counts only where it does not lie inside the work tree of another: there it may have come with a
 checkout, and its configuration with it.
@@ -6,14 +6,20 @@ checkout, and its configuration with it.
 
 from __future__ import annotations
 
+import errno
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitml.errors import AccessDenied, NotFound
+from gitml.errors import AccessDenied, NoSpace, NotFound
 from gitml.git.command import GitCommand, Result
-from gitml.git.failures import failure
+from gitml.git.failures import NO_ROOM, failure
 
+_UNFINISHED: Final = ".gitml-init-"
 _QUESTIONS: Final = (
     "rev-parse",
     "--path-format=absolute",
@@ -94,3 +100,37 @@ def _read(result: Result, folder: Path) -> Place:
 def _inside_work_tree(folder: Path) -> bool:
     """Whether a folder above holds a work tree."""
     return any((above / ".git").exists() for above in folder.resolve().parents)
+
+
+def make(path: Path, options: Sequence[str], *, whole: bool) -> None:
+    """Run `git init` in a folder.
+
+    Args:
+        path: The folder; it exists.
+        options: Of `git init`.
+        whole: Let git write in the folder itself. Otherwise `.git` appears there complete or not at all: what a
+            killed `git init` leaves is no repository, and keeps the next one from making one.
+
+    Raises:
+        AccessDenied, NoSpace: The folder cannot be written.
+    """
+    what = f"no repository could be made in {path}"
+    if whole:
+        GitCommand(cwd=path).run("init", "--quiet", *options, what=what)
+        return
+    try:
+        for stale in path.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=path) as folder:
+            GitCommand(cwd=Path(folder)).run("init", "--quiet", *options, what=what)
+            with suppress(FileExistsError):
+                Path(folder, ".git").rename(path / ".git")
+    except OSError as exc:
+        if exc.errno == errno.ENOTEMPTY and (path / ".git").exists():
+            return  # another process was faster
+        error = NoSpace if exc.errno in NO_ROOM else AccessDenied
+        raise error(
+            f"{what}: {exc.strerror}",
+            code="git-permission",
+            hint=f"get the right, or the room, to write {path}",
+        ) from exc

@@ -166,9 +166,9 @@ def fetch(
 
 
 def push(
-    git: GitCommand, remote: str, updates: Sequence[PushRef], *, atomic: bool, hooks: bool
+    git: GitCommand, remote: str, updates: Sequence[PushRef], *, atomic: bool, hooks: bool, held: int
 ) -> dict[str, PushResult]:
-    """Move refs of a remote, each under its own lease."""
+    """Move refs of a remote, each under its own lease; git keeps the descriptor `held` open as long as it lives."""
     if not updates:
         return {}
     if len({update.ref for update in updates}) != len(updates):
@@ -182,7 +182,7 @@ def push(
     options += [_lease(update) for update in updates if update.expected is not ANY]
     result = git.run(
         "push", *options, "--end-of-options", remote_argument(remote, address), *refspecs,
-        env=_protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what,
+        env=_protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what, held=held,
     )  # fmt: skip
     found = _results(result, updates)
     if result.status == 0 or len(found) == len(updates):

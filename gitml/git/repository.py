@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING
 from gitml.errors import IntegrityError, NotFound, UsageError
 from gitml.git import checkout, discovery, exclude, history, journal, refs, remotes, trees
 from gitml.git.command import GitCommand
-from gitml.git.names import check_branch, check_config_key, check_folder, check_oid, check_revision
+from gitml.git.names import (
+    check_branch,
+    check_config_key,
+    check_folder,
+    check_oid,
+    check_ref,
+    check_refspec,
+    check_revision,
+)
 from gitml.git.objects import ObjectReader, parse_commit, parse_listing, parse_person, parse_tree
 from gitml.git.recovery import FETCH, locks_of_fetch, recover
 from gitml.git.types import (
@@ -80,9 +89,7 @@ class Repository:
             options.append(f"--object-format={object_format}")
         if bare:
             options.append("--bare")
-        GitCommand(cwd=path.absolute()).run(
-            "init", "--quiet", *options, what=f"no repository could be made in {path}"
-        )
+        discovery.make(path.absolute(), options, whole=bare or (path / ".git").exists())
         return cls.discover(path)
 
     @classmethod
@@ -491,9 +498,17 @@ class Repository:
             NotFound: There is no such remote, repository or ref.
             IntegrityError: The remote sent broken objects.
         """
+        for spec in refspecs:
+            check_refspec(spec)
+        with self._tracking() as held:
+            remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth, held=held)
+
+    @contextmanager
+    def _tracking(self) -> Iterator[int]:
+        """Keep a record while git moves the refs that follow a remote, so that the locks of a dead one can go."""
         with journal.operation(self.common_dir, {"kind": FETCH, "pending": True}) as held:
             try:
-                remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth, held=held.descriptor)
+                yield held.descriptor
             except BaseException:
                 if not locks_of_fetch(self.common_dir):
                     held.record({"kind": FETCH})
@@ -517,7 +532,10 @@ class Repository:
             StoreUnavailable, AccessDenied, NotFound: As for :meth:`fetch`.
             OutcomeUnknown: The connection broke, and the remote could not be asked what it has now.
         """
-        return remotes.push(self._git, remote, updates, atomic=atomic, hooks=hooks)
+        for update in updates:
+            check_ref(update.ref)
+        with self._tracking() as held:
+            return remotes.push(self._git, remote, updates, atomic=atomic, hooks=hooks, held=held)
 
 
 def git_version() -> tuple[int, ...]:
