@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gitml.registry import care as _care
     from gitml.registry import diff as _diff
     from gitml.registry import doctor as _doctor
+    from gitml.registry import drafting as _drafting
     from gitml.registry import edit as _edit
     from gitml.registry import initialise as _initialise
     from gitml.registry import lineage as _lineage
@@ -54,6 +55,7 @@ else:
     _rollback = LazyModule("gitml.promotion.rollback")
     _care = LazyModule("gitml.registry.care")
     _diff = LazyModule("gitml.registry.diff")
+    _drafting = LazyModule("gitml.registry.drafting")
     _doctor = LazyModule("gitml.registry.doctor")
     _edit = LazyModule("gitml.registry.edit")
     _initialise = LazyModule("gitml.registry.initialise")
@@ -185,7 +187,7 @@ class Registry:
             PolicyRefused: The branch is a stage, or the contents were purged.
         """
         ws = self._open_to_change(dry_run=dry_run)
-        given = _register.Given(
+        given = _drafting.Given(
             version=version,
             bump=bump,
             labels=labels or {},

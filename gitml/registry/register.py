@@ -10,21 +10,24 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, UsageError
+from gitml.errors import Conflict, NotFound, PolicyRefused, UsageError
 from gitml.git.names import check_branch
-from gitml.git.repository import Repository
 from gitml.git.types import Operation
-from gitml.model.config import Config
-from gitml.model.names import AssetId, Version, VersionId, bump, next_integer
-from gitml.model.pointer import Contents, Input, Pointer, Source
-from gitml.model.redact import strip_credentials
+from gitml.model.names import AssetId, Version, VersionId, next_integer
+from gitml.model.pointer import Contents, Pointer
 from gitml.registry.committing import HEADS, commit_on
-from gitml.registry.resolve import LATEST, resolve
+from gitml.registry.drafting import Given, dirty_warning, draft_pointer, says_nothing_new
+from gitml.registry.numbering import (
+    bumped,
+    check_version_word,
+    claim_version,
+    existing_versions,
+    refuse_confusable,
+    refuse_taken,
+)
 from gitml.registry.review import review_copies
 from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
 from gitml.registry.stores import DEFAULT, EMBEDDED
@@ -32,35 +35,9 @@ from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.source import FolderSource
 from gitml.store.sourcecache import SourceCache
-from gitml.store.store import Claimed, Root, RootKey, Store, WriteStats, WrittenTree
+from gitml.store.store import Root, RootKey, Store, WriteStats, WrittenTree
 
 _SOURCES_KEPT = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What the caller says of the new version; None or empty means: not said.
-
-    Attributes:
-        version: Number or name to register as.
-        bump: Part of the newest SemVer version to raise: major, minor, patch.
-        labels, metrics, params, spec: Fields of the pointer.
-        inputs: `[ROLE=]REF` each.
-        source: File that made the contents, relative to the caller.
-        command: Command line that made the contents.
-        message: Description of the version.
-    """
-
-    version: str | None = None
-    bump: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Sequence[str] = ()
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    source: str | None = None
-    command: str | None = None
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,26 +143,26 @@ def register(
     """
     target = _target(ws, branch)
     config = target.snapshot.config
-    _check_version_word(target.snapshot, asset, given.version, ws)
-    draft = _draft(ws, asset, given, config)
+    check_version_word(target.snapshot, asset, given.version, ws)
+    draft = draft_pointer(ws, asset, given, config)
     locations = [ws.caller / path for path in paths]
     cache = None if follow_links or dry_run else _source_cache(ws, locations)
     source = FolderSource(locations, follow_links=follow_links, cache=cache)
     store_name, store = ws.stores(config).target(offline=offline)
-    existing = _existing(ws, asset)
-    _refuse_confusable(existing, asset, given)
+    existing = existing_versions(ws, asset)
+    refuse_confusable(existing, asset, given)
     if given.bump is not None:
-        _bumped(given, existing)
-    warnings = [*_dirty_warning(draft)]
+        bumped(given, existing)
+    warnings = [*dirty_warning(draft)]
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
     newest = _compared(target.snapshot, asset, given)
     written = _stored(ws, store, source, _earlier(ws, newest, store), cache)
     warnings += source.warnings
-    if newest is not None and _says_nothing_new(newest, written.root, draft, given):
+    if newest is not None and says_nothing_new(newest, written.root, draft, given):
         return _unchanged(newest, target, written, store_name, warnings)
-    _refuse_taken(existing, asset, given)
-    version = _claim(ws, config, store, asset, given, existing, written)
+    refuse_taken(existing, asset, given)
+    version = claim_version(ws, config, store, asset, given, existing, written)
     pointer = replace(draft, id=version, contents=_contents(written.root))
     commit = _commit(ws, target, pointer, review_copies(store.tree(written.root)))
     return _result(pointer, target, commit, written.stats, store_name, warnings)
@@ -267,104 +244,6 @@ def _refuse_stage(snapshot: Snapshot, branch: str) -> None:
         )
 
 
-def _check_version_word(snapshot: Snapshot, asset: AssetId, version: str | None, ws: Workspace) -> None:
-    if version is None:
-        return
-    aliases = ws.at(ws.default_tip(snapshot.config).commit).about(asset).aliases
-    taken = {LATEST, *snapshot.config.stages, *aliases}
-    if version in taken:
-        raise Conflict(
-            f"{version} is already a stage or alias of {asset}, so it cannot name a version",
-            code="name-taken",
-            hint="choose another --version",
-        )
-
-
-def _draft(ws: Workspace, asset: AssetId, given: Given, config: Config) -> Pointer:
-    """The pointer but for version and contents, which the store decides."""
-    nothing = Contents.empty()
-    identity = ws.repo.identity()
-    return Pointer(
-        id=VersionId(asset=asset, version=Version.parse("1" if given.version is None else given.version)),
-        description=given.message,
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        author=f"{identity.name} <{identity.email}>",
-        labels=dict(given.labels),
-        contents=nothing,
-        inputs=tuple(_pinned(ws, text) for text in given.inputs),
-        source=_source(ws, given),
-        params=dict(given.params),
-        metrics=dict(given.metrics),
-        spec=dict(given.spec),
-    ).checked(config)
-
-
-def _pinned(ws: Workspace, text: str) -> Input:
-    role, separator, ref = text.partition("=")
-    if not separator:
-        role, ref = "", text
-    found = resolve(ws, ref)
-    return Input(ref=found.id, digest=found.pointer.contents.digest, role=role or None)
-
-
-def _source(ws: Workspace, given: Given) -> Source:
-    """Code that made the contents: the caller's repository, which need not be the registry's."""
-    try:
-        repo = Repository.discover(ws.caller)
-    except NotFound:
-        return Source(path=given.source, command=given.command)
-    remotes = repo.remotes()
-    url = remotes.get("origin") or next(iter(remotes.values()), None)
-    commit = repo.head().commit
-    return Source(
-        repo=strip_credentials(url) if url else None,
-        commit=commit,
-        dirty=repo.is_dirty() if commit and repo.top else None,
-        path=_source_path(repo, ws.caller, given.source),
-        command=given.command,
-    )
-
-
-def _source_path(repo: Repository, caller: Path, path: str | None) -> str | None:
-    if path is None or repo.top is None:
-        return path
-    full = (caller / path).resolve()
-    if not full.exists():
-        raise NotFound(
-            f"--source {path} does not exist", code="no-source", hint="name the file that made the contents"
-        )
-    top = repo.top.resolve()
-    return full.relative_to(top).as_posix() if full.is_relative_to(top) else path
-
-
-def _dirty_warning(draft: Pointer) -> list[str]:
-    if draft.source.dirty:
-        return [
-            "the work tree has uncommitted changes: `source` says dirty, and its commit does not rebuild this version"
-        ]
-    return []
-
-
-def _existing(ws: Workspace, asset: AssetId) -> list[Version]:
-    """Versions of the asset on all local and remote-tracking branches."""
-    found: dict[str, Version] = {}
-    for commit in sorted(set(ws.branch_tips().values())):
-        folder = ws.at(commit).path(asset.folder)
-        for entry in ws.repo.tree(commit, folder):
-            name, _, file = entry.path.removeprefix(f"{folder}/").partition("/")
-            version = _version_or_none(name) if file == POINTER_FILE and name not in found else None
-            if version is not None:
-                found[name] = version
-    return sorted(found.values())
-
-
-def _version_or_none(name: str) -> Version | None:
-    try:
-        return Version.parse(name)
-    except InvalidInput:
-        return None
-
-
 def _compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
     """The version that decides whether there is anything new: the named one, else the newest."""
     versions = snapshot.versions(asset)
@@ -380,109 +259,6 @@ def _earlier(ws: Workspace, newest: Pointer | None, store: Store) -> list[Root]:
     key = RootKey(registry=ws.config.registry, id=newest.id)
     root = store.root(key)
     return [root] if root is not None else []
-
-
-def _says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) -> bool:
-    pairs = [
-        (given.message, old.description, draft.description),
-        (given.labels, dict(old.labels), dict(draft.labels)),
-        (given.metrics, dict(old.metrics), dict(draft.metrics)),
-        (given.params, dict(old.params), dict(draft.params)),
-        (given.spec, dict(old.spec), dict(draft.spec)),
-        (given.inputs, old.inputs, draft.inputs),
-        (given.source, old.source.path, draft.source.path),
-        (given.command, old.source.command, draft.source.command),
-    ]
-    return old.contents.digest == root.tree and all(was == now for said, was, now in pairs if said)
-
-
-def _refuse_confusable(existing: Sequence[Version], asset: AssetId, given: Given) -> None:
-    """Refuse, before any byte is written, a version that only looks different from another."""
-    if given.version is None:
-        return
-    wanted = Version.parse(given.version)
-    same = next((version for version in existing if version.same_as(wanted)), None)
-    if same is not None and same.text != wanted.text:
-        raise Conflict(
-            f"{asset}@{wanted} would be confused with {asset}@{same}",
-            code="version-exists",
-            hint="leave --version out for the next number, or name another",
-            context={"ref": f"{asset}@{same}"},
-        )
-
-
-def _refuse_taken(existing: Sequence[Version], asset: AssetId, given: Given) -> None:
-    if given.version is None:
-        return
-    wanted = Version.parse(given.version)
-    same = next((version for version in existing if version.same_as(wanted)), None)
-    if same is not None:
-        raise Conflict(
-            f"{asset}@{same} exists with other contents or fields; a version is write-once",
-            code="version-exists",
-            hint="leave --version out for the next number, or name another",
-            context={"ref": f"{asset}@{same}"},
-        )
-
-
-def _claim(
-    ws: Workspace,
-    config: Config,
-    store: Store,
-    asset: AssetId,
-    given: Given,
-    existing: Sequence[Version],
-    written: WrittenTree,
-) -> VersionId:
-    """Take a version number in the store; the root decides between writers that race."""
-    stores = ws.stores(config)
-    if given.version is not None or given.bump is not None:
-        version = Version.parse(given.version) if given.version else _bumped(given, existing)
-        if isinstance(
-            claimed := store.claim(stores.key(VersionId(asset=asset, version=version)), written), Claimed
-        ):
-            return VersionId(asset=asset, version=version)
-        raise Conflict(
-            f"{asset}@{version} is taken in the store by other contents ({claimed.root.tree})",
-            code="version-exists",
-            hint="git fetch, then choose the next version",
-            context={"ref": f"{asset}@{version}"},
-        )
-    version = _first_free(
-        stores.claimed(asset, store), existing, lambda v: _is_ours(store, stores.key(v), written), asset
-    )
-    while True:
-        id_ = VersionId(asset=asset, version=version)
-        if isinstance(store.claim(stores.key(id_), written), Claimed):
-            return id_
-        version = next_integer([*existing, version])
-
-
-def _bumped(given: Given, existing: Sequence[Version]) -> Version:
-    if not existing:
-        raise UsageError("--bump needs an earlier version", code="nothing-to-bump", hint="--version 0.1.0")
-    return bump(max(existing), given.bump or "")
-
-
-def _is_ours(store: Store, key: RootKey, written: WrittenTree) -> bool:
-    root = store.root(key)
-    return root is not None and root.tree == written.root.tree
-
-
-def _first_free(
-    claimed: Sequence[Version], existing: Sequence[Version], is_ours: Any, asset: AssetId
-) -> Version:
-    """The next integer above all branches and roots.
-
-    A root above every branch that holds these same contents is what an interrupted run of this command left:
-    it is taken up again.
-    """
-    version = next_integer(existing)
-    above = sorted(v for v in claimed if v.is_integer and v >= version)
-    for candidate in above[-8:]:
-        if is_ours(VersionId(asset=asset, version=candidate)):
-            return candidate
-    return next_integer([*existing, *above])
 
 
 def _contents(root: Root) -> Contents:
@@ -527,7 +303,7 @@ def _planned(
     if given.version is not None:
         version = Version.parse(given.version)
     else:
-        version = _bumped(given, existing) if given.bump else next_integer(existing)
+        version = bumped(given, existing) if given.bump else next_integer(existing)
     files = size_bytes = 0
     for file in source.files():
         files, size_bytes = files + 1, size_bytes + file.size_bytes
