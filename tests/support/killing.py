@@ -279,7 +279,8 @@ class _Steps:
     def _step(self, name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         if name in ("write", "writev") and arguments and arguments[0] in (1, 2):
             return
-        if self._below is not None and not any(self._is_below(one, options) for one in arguments[:2]):
+        places = arguments[: 2 if name in ("link", "symlink", "rename", "replace") else 1]
+        if self._below is not None and not any(self._is_below(one, options) for one in places):
             return
         with self._lock:
             self._count += 1
