@@ -36,9 +36,9 @@ class Held:
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Replace the facts of the record, durably."""
-        data = _encode(self.id, facts)
+        # One write, which also covers what was longer before: a death leaves the old facts or the new ones.
+        data = _encode(self.id, facts).ljust(os.fstat(self.descriptor).st_size)
         os.pwrite(self.descriptor, data, 0)
-        os.ftruncate(self.descriptor, len(data))
         os.fsync(self.descriptor)
 
     def is_pending(self) -> bool:

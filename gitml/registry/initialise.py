@@ -103,6 +103,7 @@ def _repository(folder: Path, *, dry_run: bool) -> tuple[Repository | None, bool
             return None, True
         return Repository.init(_made(folder)), True
     if not dry_run:
+        repo.recover_locks()
         _made(folder)
     return repo, False
 
