@@ -42,7 +42,11 @@ class _CutError(Exception):
 
 
 class _StalledError(Exception):
-    """Nothing moved for too long."""
+    """Nothing moved for too long; `has_begun` tells whether a body was on its way."""
+
+    def __init__(self, stall_s: float, *, has_begun: bool) -> None:
+        super().__init__(f"nothing moved for {stall_s:.0f} s")
+        self.has_begun = has_begun
 
 
 @dataclass(slots=True)
@@ -266,7 +270,7 @@ class RemoteMedium:
             except Exception as error:
                 if isinstance(error, GitMLError):
                     raise
-                failure = self._failure(error)
+                failure = self._failure(call, error)
                 if failure is None:
                     raise
                 if not self._again(call, failure):
@@ -288,7 +292,9 @@ class RemoteMedium:
         call.was_lost |= failure.kind is FailureKind.LOST
         return self._patience.wait(call.attempts, failure)
 
-    def _failure(self, error: Exception) -> Failure | None:
+    def _failure(self, call: _Call, error: Exception) -> Failure | None:
+        if isinstance(error, _StalledError) and call.verb == "put" and not error.has_begun:
+            return Failure(kind=FailureKind.UNREACHED, reason=str(error))
         if isinstance(error, _CutError | _StalledError):
             return Failure(kind=FailureKind.LOST, reason=str(error))
         return self._client.failure(error)
@@ -302,7 +308,7 @@ class RemoteMedium:
             while not future.done():
                 left_s = pulse.beat_s + stall_s - time.monotonic()
                 if watch and left_s <= 0:
-                    raise _StalledError(f"nothing moved for {stall_s:.0f} s")
+                    raise _StalledError(stall_s, has_begun=pulse.has_moved)
                 concurrent.futures.wait((future,), left_s if watch else None)
         finally:
             future.cancel()

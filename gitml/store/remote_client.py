@@ -17,14 +17,16 @@ MARK: Final = "gitmlwrite"  # key of metadata; letters only, which every server 
 
 
 class Pulse:
-    """When a transfer last moved."""
+    """When a transfer last moved, and whether it ever did."""
 
     def __init__(self) -> None:
         self.beat_s = time.monotonic()
+        self.has_moved = False
 
     def beat(self) -> None:
         """Something moved."""
         self.beat_s = time.monotonic()
+        self.has_moved = True
 
 
 class UploadBody:
@@ -70,6 +72,7 @@ class UploadBody:
 
     async def __aiter__(self) -> AsyncIterator[Buffer]:
         """Blocks of a size that is worth a system call."""
+        self._pulse.beat()
         gathered = bytearray()
         for part in self._parts:
             for start in range(0, len(part), _BLOCK_BYTES):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -61,7 +62,6 @@ _METHODS: Final[Mapping[str, str]] = {
     "assume-role": "an assumed role",
     "assume-role-with-web-identity": "a web identity",
 }
-_NOT_THERE: Final = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError)
 _NO_CREDENTIALS: Final = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -290,7 +290,7 @@ def _trouble(error: BaseException) -> Failure | None:
         return Failure(
             kind=FailureKind.DENIED, reason=str(error), code="wrong-region", hint="set AWS_DEFAULT_REGION"
         )
-    if isinstance(error, _NOT_THERE):
+    if _never_connected(error):
         return Failure(kind=FailureKind.UNREACHED, reason=reason)
     if isinstance(
         error,
@@ -298,3 +298,10 @@ def _trouble(error: BaseException) -> Failure | None:
     ):
         return Failure(kind=FailureKind.LOST, reason=reason)
     return None
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether no request can have been sent; the SDK calls a connection that broke later by the same name."""
+    if isinstance(error, sdk.EndpointConnectionError):
+        return isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError | socket.gaierror)
+    return isinstance(error, sdk.ConnectTimeoutError | sdk.ProxyConnectionError)

@@ -105,7 +105,8 @@ def start_moto(port: int | None = None) -> Server:
         raise NotInstalledError("pip install 'moto[server]'") from error
     port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="gitml-moto-"))
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    program = str(Path(__file__).with_name("moto_atomic.py"))
+    command = [sys.executable, "-W", "ignore", program, "-H", "127.0.0.1", "-p", str(port)]
     process = spawn(command, folder, "log")
     wait_until_ready(port, process, folder / "log")
     return Server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from servers.running import free_port
 from support.proxy import FOREVER, Harm, Proxy, Rule, reply
 from support.remote import SCHEMES, Place, place
 from support.store import MadeSource, key, noise
 
 from gitml.errors import AccessDenied, GitMLError, NoSpace, NotFound, OutcomeUnknown, StoreUnavailable
+from gitml.model.store_url import parse_store_url
 from gitml.store.medium import Medium, PutOutcome
 from gitml.store.objects import put_named
 from gitml.store.store import Claimed, Store, Taken
@@ -138,15 +141,32 @@ def test_nothing_answers_any_more(there: Place) -> None:
 
 
 def test_nobody_listens(there: Place) -> None:
-    with Proxy(there.port) as proxy:
-        port = proxy.port
-    medium = there.at(port).open(timeout_s=1)
+    medium = there.at(free_port()).open(timeout_s=3)
     with pytest.raises(StoreUnavailable) as caught:
         medium.put_if_absent(NAME, [b"x"])
     assert caught.value.context["attempts"] >= 2
     with pytest.raises(StoreUnavailable) as caught:
         medium.head(NAME)
     assert caught.value.context["attempts"] == 1  # the outage is known by now
+
+
+def test_a_connection_that_broke_is_not_one_that_was_never_made() -> None:
+    """The SDK has one name for both; only after the second is it certain that a write had no effect."""
+    import aiohttp
+    from botocore.exceptions import EndpointConnectionError
+
+    from gitml.store.remote_options import RemoteOptions
+    from gitml.store.retry import FailureKind
+    from gitml.store.s3 import S3Client
+
+    client = S3Client(parse_store_url("s3://team-ml"), RemoteOptions())
+    for cause, kind in (
+        (aiohttp.ClientOSError(104, "reset"), FailureKind.LOST),
+        (socket.gaierror(-2, "no such host"), FailureKind.UNREACHED),
+    ):
+        failure = client.failure(EndpointConnectionError(endpoint_url="https://host", error=cause))
+        assert failure is not None
+        assert failure.kind is kind
 
 
 def test_throttling_is_obeyed(there: Place) -> None:
