@@ -20,7 +20,7 @@ _DEFAULT = "gitml-demo"
 @command(
     "demo",
     arguments=[("DIR", f"A folder that is not there yet, or empty; {_DEFAULT} if left out.")],
-    examples=["gitml demo", "gitml demo /tmp/digits"],
+    examples=["gitml demo", "gitml demo digits"],
 )
 @click.argument("directory", metavar="[DIR]", default=_DEFAULT)
 def demo(session: Session, directory: str) -> None:

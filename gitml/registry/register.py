@@ -30,7 +30,7 @@ from gitml.registry.numbering import (
 )
 from gitml.registry.review import review_copies
 from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
-from gitml.registry.stores import DEFAULT, EMBEDDED
+from gitml.registry.stores import DEFAULT
 from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.source import FolderSource
@@ -355,6 +355,6 @@ def _result(
         new_bytes=stats.new_bytes,
         reused_bytes=stats.reused_bytes,
         stored_bytes=stats.stored_bytes,
-        store=EMBEDDED if store_name == EMBEDDED else store_name,
+        store=store_name,
         warnings=tuple(warnings),
     )
