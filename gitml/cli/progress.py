@@ -39,12 +39,14 @@ class _Work:
         self.done_bytes = 0
         self.reused_bytes = 0
         self.files = 0
+        self.rows = 0
         self.begun_s = now_s
 
-    def add(self, size_bytes: int, files: int, reused_bytes: int) -> None:
+    def add(self, size_bytes: int, files: int, reused_bytes: int, rows: int) -> None:
         self.done_bytes += size_bytes
         self.files += files
         self.reused_bytes += reused_bytes
+        self.rows += rows
 
     def rate(self, now_s: float) -> float:
         """Bytes a second since the beginning."""
@@ -69,6 +71,8 @@ class _Work:
             parts.append(f"{self.files:,} of {count(self.total_files, 'file')}")
         elif self.files:
             parts.append(count(self.files, "file"))
+        if self.rows:
+            parts.append(count(self.rows, "row"))
         if self.reused_bytes:
             parts.append(f"{size(self.reused_bytes)} already there")
         parts.append(f"{size(self.rate(now_s))}/s")
@@ -108,11 +112,11 @@ class Heartbeat:
             )
         beat.start()
 
-    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0) -> None:
+    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0, rows: int = 0) -> None:
         """Some of it is done."""
         with self._lock:
             if self._works:
-                self._works[-1].add(size_bytes, files, reused_bytes)
+                self._works[-1].add(size_bytes, files, reused_bytes, rows)
 
     def end(self) -> None:
         """The piece of work begun last is over."""
@@ -172,12 +176,12 @@ class Bar:
                 self._timer.daemon = True
                 self._timer.start()
 
-    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0) -> None:
+    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0, rows: int = 0) -> None:
         """Some of it is done."""
         with self._lock:
             if not self._works:
                 return
-            self._works[-1].add(size_bytes, files, reused_bytes)
+            self._works[-1].add(size_bytes, files, reused_bytes, rows)
             if self._bars is not None and self._task is not None:
                 self._bars.update(self._task, completed=self._works[-1].done_bytes)
 

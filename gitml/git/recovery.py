@@ -16,6 +16,7 @@ from typing import Any, Final
 from gitml.git import journal
 from gitml.git.objects import ObjectReader
 from gitml.git.placing import FileState, put_back
+from gitml.git.scratch import SCRATCH, remove_scratch
 from gitml.git.types import Change
 
 # An empty lock of a ref names no owner. It is taken for the dead process's only when it is older than this: a living
@@ -39,6 +40,8 @@ def recover(reader: ObjectReader, common_dir: Path) -> list[str]:
             removed += _fetch_locks(common_dir, float(facts["began"]))
         if facts.get("kind") == "commit":
             removed += _settle(reader, facts)
+        if facts.get("kind") == SCRATCH:
+            remove_scratch(common_dir, str(facts["id"]))
         file.with_suffix(".tmp").unlink(missing_ok=True)
     return removed
 

@@ -11,7 +11,7 @@ class Progress(Protocol):
     def begin(self, label: str, *, total_bytes: int | None = None, total_files: int | None = None) -> None:
         """A piece of work begins; totals are None where they are not known."""
 
-    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0) -> None:
+    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0, rows: int = 0) -> None:
         """So much more is done; `reused_bytes` of it did not have to be moved."""
 
     def end(self) -> None:
@@ -27,7 +27,7 @@ class Silent(Progress):
     def begin(self, label: str, *, total_bytes: int | None = None, total_files: int | None = None) -> None:
         """See :meth:`Progress.begin`."""
 
-    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0) -> None:
+    def advance(self, *, size_bytes: int = 0, files: int = 0, reused_bytes: int = 0, rows: int = 0) -> None:
         """See :meth:`Progress.advance`."""
 
     def end(self) -> None:

@@ -14,6 +14,7 @@ from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer, Source
 from gitml.model.redact import strip_credentials
+from gitml.model.sql import lasting
 from gitml.registry.resolve import resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.store import Root
@@ -118,7 +119,7 @@ def says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) -> 
         (given.labels, dict(old.labels), dict(draft.labels)),
         (given.metrics, dict(old.metrics), dict(draft.metrics)),
         (given.params, dict(old.params), dict(draft.params)),
-        (given.spec, dict(old.spec), dict(draft.spec)),
+        (given.spec, lasting(old.spec), lasting(draft.spec)),
         (given.inputs, old.inputs, draft.inputs),
         (given.source, old.source.path, draft.source.path),
         (given.command, old.source.command, draft.source.command),

@@ -1,0 +1,158 @@
+"""SQLite: a file that is opened to be read only.
+
+Its columns have no types that hold, so the values decide: a column whose values are all INTEGER is `int64`; INTEGER and
+REAL, `double`; TEXT, `string`; BLOB, `binary`; only NULL, `null`. Anything else is refused by row and column. The query
+runs twice for that in one transaction, once inside SQLite alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import pyarrow as pa
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection as Session
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from gitml.errors import AccessDenied, Busy, GitMLError, InvalidInput, NoSpace, StoreUnavailable
+from gitml.model.shown import shown
+from gitml.registry.sql.columns import Column, Result, check_names, misfit
+
+_WAIT_S: Final = 5.0
+_INTEGER, _REAL, _TEXT, _BLOB = 1, 2, 4, 8
+_CLASSES: Final = {"integer": _INTEGER, "real": _REAL, "text": _TEXT, "blob": _BLOB}
+_TYPES: Final = {
+    0: pa.null(),
+    _INTEGER: pa.int64(),
+    _REAL: pa.float64(),
+    _INTEGER | _REAL: pa.float64(),
+    _TEXT: pa.string(),
+    _BLOB: pa.binary(),
+}
+_PYTHON: Final = {int: _INTEGER, float: _REAL, str: _TEXT, bytes: _BLOB}
+_NAMES: Final = {_INTEGER: "INTEGER", _REAL: "REAL", _TEXT: "TEXT", _BLOB: "BLOB"}
+_FETCHED: Final = 1000
+
+
+@contextmanager
+def open_result(file: Path, sql: str) -> Iterator[Result]:
+    """Ask a database.
+
+    Args:
+        file: A regular file.
+        sql: One statement that gives rows.
+
+    Raises:
+        InvalidInput: It is no database, or the query fails, or gives what has no type.
+        AccessDenied: The file may not be read.
+        Busy: Another process holds it.
+        NoSpace: There is no room to sort the result.
+        StoreUnavailable: The file could not be read.
+    """
+    engine = create_engine("sqlite://", creator=lambda: _connect(file), poolclass=NullPool)
+    try:
+        with engine.connect() as session:
+            session.exec_driver_sql("begin")
+            columns = _columns(session, sql)
+            answer = session.exec_driver_sql(sql)
+            check_names([name for name, *_ in _description(answer)])
+            yield Result(columns=columns, rows=answer)
+    except DBAPIError as error:
+        raise _failed(file, error.orig or error) from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise _failed(file, error) from error
+    finally:
+        engine.dispose()
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    location = f"file:{quote(str(file.absolute()))}?mode=ro"
+    connection = sqlite3.connect(location, uri=True, timeout=_WAIT_S, isolation_level=None)
+    # Loading extensions is off unless it is switched on; views of the file may call no function that acts outside.
+    connection.execute("pragma query_only = on")
+    connection.execute("pragma trusted_schema = off")
+    return connection
+
+
+def _description(answer: Any) -> Sequence[Any]:
+    """Name and no more of each column; nothing for a statement without rows."""
+    return (answer.cursor.description or ()) if answer.cursor is not None else ()
+
+
+def _columns(session: Session, sql: str) -> tuple[Column, ...]:
+    # The statement is the caller's own and stands in brackets as it is; nothing of a result gets into one.
+    empty = session.exec_driver_sql(f"select * from (\n{sql}\n) limit 0")  # noqa: S608
+    names = [name for name, *_ in _description(empty)]
+    places = ",".join(f"c{position}" for position in range(len(names)))
+    masks = ",".join(
+        "+".join(f"{bit}*max(typeof(c{position})='{name}')" for name, bit in _CLASSES.items())
+        for position in range(len(names))
+    )
+    whole = f"with gitml_result({places}) as (\n{sql}\n) select {masks} from gitml_result"  # noqa: S608
+    seen = [mask or 0 for mask in session.exec_driver_sql(whole).one()]
+    mixed = {position for position, mask in enumerate(seen) if mask not in _TYPES}
+    if mixed:
+        raise _mixed(session.exec_driver_sql(sql), names, mixed)
+    return tuple(Column(name=name, type=_TYPES[mask]) for name, mask in zip(names, seen, strict=True))
+
+
+def _mixed(answer: Any, names: Sequence[str], columns: set[int]) -> InvalidInput:
+    """The first value of these columns that is of another class than those before it."""
+    first = dict.fromkeys(columns, 0)
+    row = 0
+    while rows := answer.fetchmany(_FETCHED):
+        for values in rows:
+            row += 1
+            for position in sorted(columns):
+                found = _PYTHON.get(type(values[position]), 0)
+                if found and first[position] | found not in _TYPES:
+                    return misfit(names[position], row, values[position], _NAMES[_main(first[position])])
+                first[position] |= found
+    name = names[min(columns)]
+    return InvalidInput(
+        f"column {shown(name)} has values of several types", code="value-does-not-fit", hint="cast it"
+    )
+
+
+def _main(classes: int) -> int:
+    return _REAL if classes & _REAL else classes
+
+
+def _failed(file: Path, error: BaseException) -> GitMLError:
+    """What an exception of the library means."""
+    text = " ".join(str(error).split())
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(
+            f"{file.name} is held by another process: {text}",
+            code="database-busy",
+            hint="let its writer finish, then run the command again",
+        )
+    if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return AccessDenied(
+            f"{file.name} cannot be opened: {text}",
+            code="database-refused",
+            hint=f"get the right to read {file.name} and the files beside it",
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return InvalidInput(
+            f"{file.name} is no sound SQLite database: {text}",
+            code="bad-database",
+            hint=f'sqlite3 {file.name} "pragma integrity_check"',
+        )
+    if primary == sqlite3.SQLITE_FULL:
+        return NoSpace(f"no room to sort the result: {text}", hint="make room, then run it again")
+    if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
+        return StoreUnavailable(
+            f"{file.name} could not be read: {text}", code="database-unavailable", hint="run it again"
+        )
+    return InvalidInput(
+        f"{file.name} refuses the query: {text}", code="query-failed", hint="try the query in sqlite3 first"
+    )
