@@ -15,6 +15,7 @@ from gitml.model import strict_yaml
 from gitml.model.canonical import KeyOrder, dump
 from gitml.model.fields import FieldError, Fields, at, read
 from gitml.model.names import ASSET_TYPES, check_type_name, check_word
+from gitml.model.requirements import check_shapes
 from gitml.model.shown import shown
 from gitml.model.store_url import check_endpoint
 from gitml.model.user_schema import check_user_schema
@@ -37,6 +38,7 @@ _ORDER: Final = KeyOrder(
         "stores",
         "stages",
         "metrics",
+        "teams",
         "forge",
         "registries",
         "types",
@@ -96,6 +98,7 @@ class Config:
         stores: By name.
         stages: By name, in the order of the file.
         metrics: Metric -> `higher` or `lower`, whichever is better.
+        teams: Name -> e-mail addresses of those who approve as `@NAME`.
         forge: Where requests live.
         registries: Name -> git URL of another repository.
         types: Asset type of this registry's own -> JSON Schema of its `spec`.
@@ -107,6 +110,7 @@ class Config:
     stores: dict[str, StoreConfig] = field(default_factory=dict)
     stages: dict[str, StagePolicy] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    teams: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forge: dict[str, Any] = field(default_factory=dict)
     registries: dict[str, str] = field(default_factory=dict)
     types: dict[str, Any] = field(default_factory=dict)
@@ -146,6 +150,7 @@ class Config:
             stores={name: _store(name, entry) for name, entry in fields.mapping("stores").items()},
             stages={name: _stage(name, entry) for name, entry in fields.mapping("stages").items()},
             metrics=_directions(fields.text_mapping("metrics")),
+            teams=_teams(Fields(fields.mapping("teams"), ("teams",))),
             forge=_forge(fields.mapping("forge")),
             registries=_registries(fields.text_mapping("registries")),
             types={name: _type(name, schema) for name, schema in fields.mapping("types").items()},
@@ -181,21 +186,8 @@ def _stage(name: str, entry: Any) -> StagePolicy:
         check_word(name, "stage")
     fields = Fields(entry, path)
     require = fields.mapping("require")
-    _check_known_rules(Fields(require, (*path, "require")))
+    check_shapes(require, (*path, "require"))
     return StagePolicy(name=name, from_=fields.texts("from"), require=require, extra=fields.rest())
-
-
-def _check_known_rules(rules: Fields) -> None:
-    """Judge the form of the rules that this version knows; the others are for the policy to refuse."""
-    left = rules.rest()
-    if "approvals" in left:
-        rules.whole("approvals")
-    if "inputs_promoted" in left:
-        rules.optional_flag("inputs_promoted")
-    if "metrics" in left:
-        metrics = Fields(rules.mapping("metrics"), (*rules.path, "metrics"))
-        for pattern in list(metrics.rest()):
-            metrics.texts(pattern)
 
 
 def _directions(metrics: dict[str, str]) -> dict[str, str]:
@@ -207,6 +199,15 @@ def _directions(metrics: dict[str, str]) -> dict[str, str]:
                 "say which way is better",
             )
     return metrics
+
+
+def _teams(teams: Fields) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name in list(teams.rest()):
+        with at((*teams.path, name)):
+            check_word(name, "team")
+        found[name] = teams.texts(name)
+    return found
 
 
 def _forge(forge: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ stages:
   production: {{from: [staging], require: {{approvals: 1, inputs_promoted: true, \
 metrics: {{"models/*": ["accuracy >= 0.9", "accuracy not worse than current"]}}}}}}
 metrics: {{accuracy: higher, loss: lower}}     # which way is better
+teams: {{vision: [ada@example.com, bob@example.com]}}
 forge: {{kind: auto}}
 registries: {{shared: "git@host:org/shared-registry.git"}}
 types: {{reports: {{type: object}}}}
@@ -69,6 +70,7 @@ def test_every_field_is_read() -> None:
         },
     )
     assert config.metrics == {"accuracy": "higher", "loss": "lower"}
+    assert config.teams == {"vision": ("ada@example.com", "bob@example.com")}
     assert config.forge == {"kind": "auto"}
     assert config.registries == {"shared": "git@host:org/shared-registry.git"}
     assert config.known_types == (*ASSET_TYPES, "reports")
@@ -78,11 +80,11 @@ def test_every_field_is_read() -> None:
 
 def test_rules_that_are_not_known_are_kept_for_the_policy_to_refuse() -> None:
     stage = parsed(
-        FULL.replace("approvals: 1", "approvals: 1, signed: [x]").replace(
+        FULL.replace("approvals: 1", "approvals: 1, frozen: [x]").replace(
             "{from: [staging]", "{freeze: true, from: [staging]"
         )
     ).stages["production"]
-    assert stage.require["signed"] == ["x"]
+    assert stage.require["frozen"] == ["x"]
     assert stage.extra == {"freeze": True}
 
 
@@ -104,6 +106,18 @@ def test_rules_that_are_not_known_are_kept_for_the_policy_to_refuse() -> None:
         ("approvals: 1", 'approvals: "1"', "stages.production.require.approvals"),
         ("inputs_promoted: true", "inputs_promoted: yes", "stages.production.require.inputs_promoted"),
         ('["accuracy >= 0.9", "accuracy not worse than current"]', "x", "stages.production.require.metrics.'models/*'"),
+        ("approvals: 1", "approvals: {count: -1}", "stages.production.require.approvals.count"),
+        ("approvals: 1", "approvals: {owners: [x]}", "stages.production.require.approvals.owners"),
+        ("approvals: 1", "approvals: {owners: {'models/*': bob}}", "stages.production.require.approvals.owners.'models/*'"),
+        ("approvals: 1", "fields: {'models/*': [1]}", "stages.production.require.fields.'models/*'[0]"),
+        ("approvals: 1", "fields: {'': [card]}", "stages.production.require.fields.''"),
+        ("approvals: 1", "formats: {'models/*': [\"\"]}", "stages.production.require.formats.'models/*'[0]"),
+        ("approvals: 1", "formats: ['*.onnx']", "stages.production.require.formats"),
+        ("approvals: 1", "signed: [x]", "stages.production.require.signed"),
+        ("approvals: 1", "signed: {allowed_signers: ../x}", "stages.production.require.signed.allowed_signers"),
+        ("approvals: 1", "signed: {revoked: /etc/passwd}", "stages.production.require.signed.revoked"),
+        ("vision: [ada@example.com, bob@example.com]", "vision: ada", "teams.vision"),
+        ("vision: [", "Vision: [", "teams.Vision"), ("[ada@example.com, ", "[3, ", "teams.vision[0]"),
         ("accuracy: higher", "accuracy: up", "metrics.accuracy"), ("kind: auto", "kind: 1", "forge.kind"),
         ('"git@host:org/shared-registry.git"', "[]", "registries.shared"),
         ("shared:", "Shared:", "registries.Shared"), ("{type: object}", "x", "types.reports"),
