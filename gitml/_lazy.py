@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+own_process = False
+"""Whether this process is the program `gitml`, so that no other code shares its modules."""
+
 
 class LazyModule:
     """Stands for a module until one of its names is asked for; safe to use from several threads."""

@@ -18,7 +18,10 @@ def main() -> None:
         except OSError:
             pass
     # The terminal library costs three times as long as the interpreter's own start.
+    from gitml import _lazy
     from gitml.cli.app import root
+
+    _lazy.own_process = True
 
     root.main(sys.argv[1:], prog_name="gitml")
 

@@ -13,15 +13,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, Final, Protocol, cast
 
+from gitml import _lazy
 from gitml.errors import AccessDenied, NotFound
 from gitml.git.failures import failure
 
@@ -290,6 +295,8 @@ _import_lock = threading.Lock()
 def _git_class(program: str) -> Any:
     """Import GitPython without letting it look for a git by itself."""
     with _import_lock:
+        if "git" not in sys.modules and _lazy.own_process:
+            return _git_class_alone()
         name, mode = "GIT_PYTHON_GIT_EXECUTABLE", "GIT_PYTHON_REFRESH"
         before = {key: os.environ.get(key) for key in (name, mode)}
         os.environ.update({name: program, mode: "quiet"})
@@ -304,3 +311,23 @@ def _git_class(program: str) -> Any:
                 else:
                     os.environ[key] = value
     return Git
+
+
+@cache
+def _git_class_alone() -> Any:
+    """Import the one module of GitPython that is used here, without its package.
+
+    The package imports all of its modules and runs git twice, which takes as long as most commands. Where other code
+    lives in the process it has to find the whole package, so this is for the program `gitml` alone.
+    """
+    spec = find_spec("git")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("GitPython is not installed")
+    package = ModuleType("git")
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules["git"] = package
+    try:
+        return import_module("git.cmd").Git
+    finally:
+        for name in [name for name in sys.modules if name == "git" or name.startswith("git.")]:
+            del sys.modules[name]

@@ -77,7 +77,7 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
     """
     if remote and ws.remote:
         ws.repo.fetch(ws.remote)
-    snapshot = ws.head()
+    branch, snapshot = ws.checked_out()
     chosen = [resolve(ws, ref).id for ref in refs]
     ids = chosen or snapshot.ids()
     wanted = {str(id_) for id_ in chosen}
@@ -88,10 +88,10 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
     )
     embedded = _embedded_only(ws, snapshot, ids)
     missing = tuple(id_ for id_ in ids if not _held(ws, snapshot, id_)) if remote else ()
-    unpushed, incoming = _against_remote(ws, snapshot, ids)
+    unpushed, incoming = _against_remote(ws, branch, snapshot, ids)
     differing = [state for state in placed if state.modified or state.missing]
     return Status(
-        branch=ws.branch(),
+        branch=branch,
         commit=snapshot.commit,
         versions=len(snapshot.ids()),
         placed=placed,
@@ -145,25 +145,21 @@ def _held(ws: Workspace, snapshot: Snapshot, id_: VersionId) -> bool:
 
 
 def _against_remote(
-    ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId]
+    ws: Workspace, branch: str | None, snapshot: Snapshot, ids: Sequence[VersionId]
 ) -> tuple[tuple[VersionId, ...], tuple[VersionId, ...]]:
-    branch = ws.branch()
     if ws.remote is None or branch is None:
         return (), ()
-    ref = f"{REMOTES}{ws.remote}/{branch}"
-    tip = ws.repo.refs(ref).get(ref)
+    tips = ws.branch_tips()
+    tip = tips.get(f"{REMOTES}{ws.remote}/{branch}")
     if tip == snapshot.commit:
         return (), ()
     if tip is None:
-        there = {id_ for commit in _remote_tips(ws) for id_ in ws.at(commit).ids()}
+        prefix = f"{REMOTES}{ws.remote}/"
+        remote_tips = {commit for ref, commit in tips.items() if ref.startswith(prefix)}
+        there = {id_ for commit in remote_tips for id_ in ws.at(commit).ids()}
         return tuple(id_ for id_ in ids if id_ not in there), ()
     theirs, ours = ws.at(tip), set(ids)
     return (
         tuple(id_ for id_ in ids if not theirs.has(id_)),
         tuple(id_ for id_ in theirs.ids() if id_ not in ours and not snapshot.has(id_)),
     )
-
-
-def _remote_tips(ws: Workspace) -> set[str]:
-    prefix = f"{REMOTES}{ws.remote}/"
-    return {commit for ref, commit in ws.branch_tips().items() if ref.startswith(prefix)}

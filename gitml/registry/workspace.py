@@ -74,6 +74,7 @@ class Workspace:
         *,
         progress: Progress = SILENT,
         jobs: int | None = None,
+        repo: Repository | None = None,
     ) -> Workspace:
         """Open the registry of the nearest `gitml.yaml` at or above a folder.
 
@@ -82,6 +83,7 @@ class Workspace:
             registry: Where to look for the registry, if not there.
             progress: Where long work reports to.
             jobs: Worker threads for transfers.
+            repo: The repository there, where it was found before.
 
         Raises:
             NotFound: No repository, or no registry in it.
@@ -91,7 +93,7 @@ class Workspace:
         start = (caller / registry).resolve() if registry is not None else caller
         if not start.is_dir():
             raise NotFound(f"there is no folder {start}", code="no-folder", hint="name an existing folder")
-        repo = Repository.discover(start)
+        repo = repo or Repository.discover(start)
         folder = _registry_folder(repo, start)
         return cls(repo, folder, caller, load_settings(), progress=progress, jobs=jobs)
 
@@ -126,10 +128,18 @@ class Workspace:
         Raises:
             NotFound: There is no commit yet.
         """
-        commit = self.repo.head().commit
-        if commit is None:
+        return self.checked_out()[1]
+
+    def checked_out(self) -> tuple[str | None, Snapshot]:
+        """The branch that is checked out (None when HEAD is detached), and the registry at HEAD.
+
+        Raises:
+            NotFound: There is no commit yet.
+        """
+        head = self.repo.head()
+        if head.commit is None:
             raise NotFound("this repository has no commit yet", code="no-commit", hint="gitml init")
-        return self.at(commit)
+        return head.branch, self.at(head.commit)
 
     def revision(self, rev: str | None) -> Snapshot:
         """The registry at `rev` (branch, tag or commit), or at HEAD.
@@ -240,7 +250,7 @@ class Workspace:
 
     def stores(self, config: Config) -> StoreSet:
         """The stores that a configuration names, and the embedded one."""
-        key = repr(sorted((store.name, store.url, store.endpoint_url) for store in config.stores.values()))
+        key = repr(sorted(config.stores.items(), key=lambda item: item[0]))
         if key not in self._store_sets:
             self._store_sets[key] = StoreSet(
                 config,

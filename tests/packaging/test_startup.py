@@ -35,3 +35,16 @@ def test_every_exported_name_is_there() -> None:
     assert len(gitml.__all__) < 30
     for name in ("AssetRef", "GitMLError", "Registry", "init", "__version__"):
         assert getattr(gitml, name) is not None
+
+
+def test_the_program_leaves_the_whole_of_gitpython_to_others(environment: dict[str, str]) -> None:
+    script = (
+        "import sys; from gitml import _lazy; _lazy.own_process = True\n"
+        "from gitml.git.repository import git_version; print(git_version()[0])\n"
+        "assert not any(name.split('.')[0] == 'git' for name in sys.modules)\n"
+        "import git; print(git.cmd.Git.__name__, git.Repo.__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["2", "Git", "Repo"]
