@@ -1,8 +1,9 @@
-"""Which number a new version gets: above every branch and every root, and nobody else's."""
+"""Which number a new version gets: above every branch, and nobody else's in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from gitml.errors import Conflict, InvalidInput, UsageError
 from gitml.model.config import Config
@@ -11,7 +12,9 @@ from gitml.registry.drafting import Given
 from gitml.registry.resolve import LATEST
 from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import Workspace
-from gitml.store.store import Claimed, RootKey, Store, WrittenTree
+from gitml.store.store import Claimed, Store, WrittenTree
+
+_TRIED: Final = 4
 
 
 def check_version_word(snapshot: Snapshot, asset: AssetId, version: str | None, ws: Workspace) -> None:
@@ -112,35 +115,39 @@ def claim_version(
             hint="git fetch, then choose the next version",
             context={"ref": f"{asset}@{version}"},
         )
-    version = _first_free(
-        stores.claimed(asset, store), existing, lambda v: _is_ours(store, stores.key(v), written), asset
-    )
-    while True:
+    for version in _numbers(
+        next_integer(existing), lambda v: store.has_root(stores.key(VersionId(asset=asset, version=v)))
+    ):
         id_ = VersionId(asset=asset, version=version)
         if isinstance(store.claim(stores.key(id_), written), Claimed):
-            return id_
-        version = next_integer([*existing, version])
+            break
+    return id_
 
 
-def _is_ours(store: Store, key: RootKey, written: WrittenTree) -> bool:
-    root = store.root(key)
-    return root is not None and root.tree == written.root.tree
+def _numbers(first: Version, is_taken: Callable[[Version], bool]) -> Iterator[Version]:
+    """Numbers to claim in turn, from the next integer above all branches on; the store is not listed.
 
+    The root decides: where one has these same contents, it is what an interrupted run of this command left, and is
+    taken up again; where it has others, the next number is tried. When several in a row were taken, by branches that
+    were not fetched or are gone, it looks further and further ahead for one that is free.
 
-def _first_free(
-    claimed: Sequence[Version],
-    existing: Sequence[Version],
-    is_ours: Callable[[VersionId], bool],
-    asset: AssetId,
-) -> Version:
-    """The next integer above all branches and roots.
-
-    A root above every branch that holds these same contents is what an interrupted run of this command left:
-    it is taken up again.
+    Args:
+        first: The number to begin with.
+        is_taken: Whether a number has a root.
     """
-    version = next_integer(existing)
-    above = sorted(v for v in claimed if v.is_integer and v >= version)
-    for candidate in above[-8:]:
-        if is_ours(VersionId(asset=asset, version=candidate)):
-            return candidate
-    return next_integer([*existing, *above])
+    taken = int(first.text) + _TRIED - 1
+    for number in range(int(first.text), taken + 1):
+        yield Version(text=str(number))
+    while True:
+        step = 1
+        while is_taken(Version(text=str(taken + step))):
+            taken, step = taken + step, step * 2
+        free = taken + step
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if is_taken(Version(text=str(middle))):
+                taken = middle
+            else:
+                free = middle
+        yield Version(text=str(free))
+        taken = free

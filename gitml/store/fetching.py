@@ -194,6 +194,7 @@ class Fetch:
         self._error: BaseException | None = None
         for one in located:
             self._add(one)
+        packs.spare_bytes = sum(entry.size_bytes for entry in (*self._entries, *self._empty))
         self._waiting = deque(self._works.values())
 
     def run(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
 
 from gitml.store import layout
@@ -32,15 +32,23 @@ class PackWriter:
         journal: Learns of each pack that is durable.
         pool: Runs the puts.
         condemned: Names that new packs must not have.
+        written: Told each pack that is durable, and its footer.
     """
 
     def __init__(
-        self, medium: Medium, journal: Journal, pool: Executor, condemned: Collection[str] = ()
+        self,
+        medium: Medium,
+        journal: Journal,
+        pool: Executor,
+        condemned: Collection[str] = (),
+        *,
+        written: Callable[[PackRef, bytes], None] | None = None,
     ) -> None:
         self._medium = medium
         self._journal = journal
         self._pool = pool
         self._condemned = condemned
+        self._written = written
         self._refs: list[PackRef | None] = []
         self._numbers: dict[bytes, int] = {}
         self._flying: deque[tuple[int, int, Future[None]]] = deque()
@@ -108,6 +116,8 @@ class PackWriter:
         put_named(self._medium, layout.pack_name(pack.hex), body)
         body.clear()
         self._journal.append(pack, footer)
+        if self._written is not None:
+            self._written(pack, footer)
 
     def settle(self, *, wait: bool) -> bool:
         """Take note of puts that ended; with `wait`, of the oldest at least. False if none was on its way."""

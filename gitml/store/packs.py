@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
-import os
-import secrets
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from gitml.errors import GitMLError, IntegrityError
 from gitml.store import layout
+from gitml.store.cache import Cache, Kind
 from gitml.store.codec import Codec, decode_chunk
 from gitml.store.medium import Buffer, Medium, ReadsInto
-from gitml.store.pack import Footer, PackRef, decode_footer, split_pack
+from gitml.store.pack import TAIL_BYTES, Footer, PackRef, decode_footer, split_pack
 
 _GAP_BYTES: Final = 512 * 1024
 _ROW_BYTES: Final = 40  # of a footer, for a chunk: id, two lengths, codec
 _MOST_KEPT_CHUNKS: Final = 60_000
 _PAGES_BYTES: Final = 33 * 1024 * 1024  # most packs and their footers fit
+
+Parts: TypeAlias = Sequence[tuple[int, memoryview]]
+"""Ranges of a pack in order: where each starts in it, and its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,40 +45,55 @@ def known_footer(footer: Footer) -> KnownFooter:
     return KnownFooter(footer=footer, raw_starts=list(accumulate(footer.raw, initial=0)))
 
 
+class _Held:
+    """Ranges of a pack in memory, and which of its chunks in them were checked."""
+
+    __slots__ = ("begins", "checked", "parts")
+
+    def __init__(self, parts: Parts, chunks: int) -> None:
+        self.begins = [start for start, _ in parts]
+        self.parts = parts
+        self.checked = bytearray(chunks)
+
+
 class PackBody:
     """Bytes of a pack, or of ranges of it; safe to read from several threads.
 
     Args:
         parts: Ranges in order: where each starts in the pack, and its bytes.
         pages: The memory that they lie in, if it is to be used again.
+        instead: Reads the same ranges from the store, where `parts` are from a cache and may be wrong.
     """
 
     def __init__(
         self,
         name: str,
         footer: KnownFooter,
-        parts: Sequence[tuple[int, memoryview]],
+        parts: Parts,
         pages: mmap.mmap | None = None,
+        *,
+        instead: Callable[[], Parts] | None = None,
     ) -> None:
         self.name = name
         self.pages = pages
         self.known = footer
         self._footer = footer.footer
-        self._begins = [start for start, _ in parts]
-        self._parts = parts
-        self._checked = bytearray(footer.footer.chunks)
+        self._held = _Held(parts, footer.footer.chunks)
         self._latest: tuple[int, Buffer] = (-1, b"")
+        self._instead = instead
+        self._healing = threading.Lock()
 
     @property
     def held_bytes(self) -> int:
         """Bytes it holds in memory."""
-        return sum(len(view) for _, view in self._parts)
+        return sum(len(view) for _, view in self._held.parts)
 
     def holds(self, first: int, chunks: int) -> bool:
         """Whether a run of chunks is inside of what was read."""
+        held = self._held
         start, end = self._footer.starts[first], self._footer.starts[first + chunks]
-        part = bisect_right(self._begins, start) - 1
-        return part >= 0 and end <= self._begins[part] + len(self._parts[part][1])
+        part = bisect_right(held.begins, start) - 1
+        return part >= 0 and end <= held.begins[part] + len(held.parts[part][1])
 
     def chunk(self, number: int) -> Buffer:
         """The raw bytes of a chunk.
@@ -86,6 +101,15 @@ class PackBody:
         Raises:
             IntegrityError: They are not what the chunk's id says.
         """
+        held = self._held
+        try:
+            return self._chunk(held, number)
+        except IntegrityError:
+            if not self._heal(held):
+                raise
+        return self._chunk(self._held, number)
+
+    def _chunk(self, held: _Held, number: int) -> Buffer:
         footer = self._footer
         codec = footer.codecs[number]
         if codec != Codec.RAW:
@@ -93,32 +117,49 @@ class PackBody:
             if latest[0] == number:
                 return latest[1]
         start, end = footer.starts[number], footer.starts[number + 1]
-        part = bisect_right(self._begins, start) - 1
-        begin, view = self._parts[part]
+        part = bisect_right(held.begins, start) - 1
+        begin, view = held.parts[part]
         data: Buffer = view[start - begin : end - begin]
         if codec != Codec.RAW or end - start != footer.raw[number]:
             data = decode_chunk(data, codec, footer.raw[number], f"chunk {number}")
-            self._latest = (number, data)
-        if not self._checked[number]:
+        if not held.checked[number]:
             if hashlib.sha256(data).digest() != footer.ids[number * 32 : number * 32 + 32]:
                 raise IntegrityError(
                     f"chunk {number} is damaged: its bytes do not match its id", code="chunk-damaged"
                 )
-            self._checked[number] = 1
+            held.checked[number] = 1
+        if codec != Codec.RAW:
+            self._latest = (number, data)
         return data
+
+    def _heal(self, wrong: _Held) -> bool:
+        """Read from the store what a cache had wrong; False where the store itself was read."""
+        with self._healing:
+            if self._held is wrong:
+                if self._instead is None:
+                    return False
+                self._held = _Held(self._instead(), self._footer.chunks)
+                self._instead = None
+            return True
 
 
 class PackReader:
     """Reads footers and chunks of one medium; safe to use from several threads.
 
     Args:
-        cache: Folder for footers, which are small and asked for again and again. What is read from it is checked
-            against the pack's id, so it may be shared or damaged.
+        cache: Keeps footers, which are small and asked for again and again, and packs that were read whole. What
+            is read from it is checked as what the store says is, and where it is wrong the store is asked.
+
+    Attributes:
+        spare_bytes: Bytes that are about to be written elsewhere; the cache leaves room for them.
     """
 
-    def __init__(self, medium: Medium, cache: Path | None = None) -> None:
+    def __init__(self, medium: Medium, cache: Cache | None = None) -> None:
         self._medium = medium
         self._cache = cache
+        self.spare_bytes = 0
+        # A tree larger than the cache would push out itself; a part of it that stays serves the next time.
+        self._keeps_bytes = 0 if cache is None else cache.options.limit_bytes // 2
         self._lock = threading.Lock()
         self._footers: OrderedDict[bytes, KnownFooter] = OrderedDict()
         self._pages: list[mmap.mmap] = []
@@ -137,7 +178,8 @@ class PackReader:
         name = layout.pack_name(pack.hex)
         data = self._medium.get(name, *pack.footer_range)
         known = self._keep(pack, decode_footer(data, pack.id, name))
-        self._save(pack.hex, data)
+        if self._cache is not None:
+            self._cache.keep(Kind.FOOTER, pack.hex, [data])
         return known
 
     def footer_if_known(self, pack: PackRef) -> KnownFooter | None:
@@ -145,10 +187,22 @@ class PackReader:
         with self._lock:
             known = self._footers.get(pack.id)
         if known is None and self._cache is not None:
-            with contextlib.suppress(OSError, GitMLError):
-                data = (self._cache / "footers" / pack.hex[:2] / pack.hex).read_bytes()
-                known = self._keep(pack, decode_footer(data, pack.id, layout.pack_name(pack.hex)))
+            known = self._kept_footer(self._cache, pack)
         return known
+
+    def _kept_footer(self, cache: Cache, pack: PackRef) -> KnownFooter | None:
+        """The footer that the cache has by itself, or in the pack."""
+        kind, data = Kind.FOOTER, cache.read(Kind.FOOTER, pack.hex)
+        if data is None:
+            kind, parts = Kind.PACK, cache.read_ranges(Kind.PACK, pack.hex, [pack.footer_range])
+            data = None if parts is None else bytes(parts[0][1])
+        if data is None:
+            return None
+        try:
+            return self._keep(pack, decode_footer(data, pack.id, layout.pack_name(pack.hex)))
+        except GitMLError:
+            cache.discard(kind, pack.hex)
+            return None
 
     def load(self, pack: PackRef, runs: Sequence[tuple[int, int]], wanted_bytes: int = 0) -> PackBody:
         """The bytes of some chunks of a pack.
@@ -177,17 +231,29 @@ class PackReader:
             if isinstance(self._medium, ReadsInto):
                 return self._load_whole(pack, name)
             ranges = [(ranges[0][0], ranges[-1][1])]
-        parts = [(start, memoryview(self._medium.get(name, start, end))) for start, end in ranges]
-        return PackBody(name, known, parts)
+        return self._load_ranges(pack, known, ranges)
 
     def load_span(self, pack: PackRef, first: int, chunks: int) -> PackBody:
         """The bytes of a run of chunks, with one request besides the footer's."""
         known = self.footer(pack)
+        return self._load_ranges(pack, known, _ranges(known.footer, [(first, chunks)], 0))
+
+    def _load_ranges(self, pack: PackRef, known: KnownFooter, ranges: Sequence[tuple[int, int]]) -> PackBody:
         name = layout.pack_name(pack.hex)
-        ((start, end),) = _ranges(known.footer, [(first, chunks)], 0)
-        return PackBody(name, known, [(start, memoryview(self._medium.get(name, start, end)))])
+
+        def stored() -> Parts:
+            return [(start, memoryview(self._medium.get(name, start, end))) for start, end in ranges]
+
+        if self._cache is not None:
+            kept = self._cache.read_ranges(Kind.PACK, pack.hex, ranges)
+            if kept is not None:
+                return PackBody(name, known, kept, instead=self._instead(self._cache, pack, stored))
+        return PackBody(name, known, stored())
 
     def _load_whole(self, pack: PackRef, name: str) -> PackBody:
+        kept = None if self._cache is None else self._load_kept(self._cache, pack, name)
+        if kept is not None:
+            return kept
         pages: mmap.mmap | None = None
         if isinstance(self._medium, ReadsInto):
             pages = self._take(pack.size_bytes)
@@ -198,8 +264,47 @@ class PackReader:
         payload, footer = split_pack(data, pack.id, name)
         known = self._keep(pack, footer)
         if self._cache is not None:
-            self._save(pack.hex, data[len(payload) : len(data) - 12])
+            self._cache.keep(Kind.FOOTER, pack.hex, [data[len(payload) : len(data) - TAIL_BYTES]])
+            self._keep_whole(self._cache, pack, data)
         return PackBody(name, known, [(0, payload)], pages)
+
+    def _load_kept(self, cache: Cache, pack: PackRef, name: str) -> PackBody | None:
+        """A whole pack as the cache has it."""
+        if not cache.has(Kind.PACK, pack.hex):
+            return None
+        pages = self._take(pack.size_bytes)
+        data = memoryview(pages)[: pack.size_bytes]
+        if cache.read_into(Kind.PACK, pack.hex, data):
+            try:
+                payload, footer = split_pack(data, pack.id, name)
+            except GitMLError:
+                cache.discard(Kind.PACK, pack.hex)
+            else:
+
+                def stored() -> Parts:
+                    return [(0, split_pack(self._medium.get(name), pack.id, name)[0])]
+
+                instead = self._instead(cache, pack, stored)
+                return PackBody(name, self._keep(pack, footer), [(0, payload)], pages, instead=instead)
+        with self._lock:
+            self._pages.append(pages)
+        return None
+
+    def _keep_whole(self, cache: Cache, pack: PackRef, data: memoryview) -> None:
+        with self._lock:
+            if self._keeps_bytes < len(data):
+                return
+            self._keeps_bytes -= len(data)
+        cache.keep(Kind.PACK, pack.hex, [data], spare_bytes=self.spare_bytes)
+
+    def _instead(self, cache: Cache, pack: PackRef, stored: Callable[[], Parts]) -> Callable[[], Parts]:
+        """What to read in place of a pack that turns out to be damaged in the cache."""
+
+        def read() -> Parts:
+            cache.discard(Kind.PACK, pack.hex)
+            return stored()
+
+        return read
 
     def _take(self, size_bytes: int) -> mmap.mmap:
         """Memory for a pack: what an earlier one has left, for fresh pages cost more than reading into them."""
@@ -226,18 +331,6 @@ class PackReader:
             while self._kept_chunks > _MOST_KEPT_CHUNKS and len(self._footers) > 1:
                 self._kept_chunks -= self._footers.popitem(last=False)[1].footer.chunks
         return known
-
-    def _save(self, pack_hex: str, data: Buffer) -> None:
-        if self._cache is None:
-            return
-        file = self._cache / "footers" / pack_hex[:2] / pack_hex
-        temporary = file.with_name(f".{pack_hex[:16]}.{secrets.token_hex(8)}")
-        with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            temporary.replace(file)
 
 
 def _ranges(footer: Footer, runs: Iterable[tuple[int, int]], gap_bytes: int) -> list[tuple[int, int]]:

@@ -14,7 +14,6 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from gitml.errors import NotFound
@@ -23,6 +22,7 @@ from gitml.model.paths import path_problem
 from gitml.model.progress import SILENT, Progress
 from gitml.model.shown import shown
 from gitml.store import layout
+from gitml.store.cache import Cache, CachedMedium
 from gitml.store.changes import changes
 from gitml.store.entries import FileEntry, Sink
 from gitml.store.fetching import Fetch
@@ -69,8 +69,9 @@ class TreeReader:
     Args:
         expected: What the pointer promises; the root must agree.
         label: Names the asset in errors, `models/digits@3`.
-        cache: Folder for the footers of packs.
+        cache: Keeps what was read and never changes.
         jobs: Threads of a bulk read.
+        kept_entries: Entries of segments to keep in memory; one segment is kept in any case.
 
     Raises:
         IntegrityError: The root is not the promised one.
@@ -83,13 +84,15 @@ class TreeReader:
         *,
         expected: Promised | None = None,
         label: str = "",
-        cache: Path | None = None,
+        cache: Cache | None = None,
         jobs: int | None = None,
+        kept_entries: int = _KEPT_ENTRIES,
     ) -> None:
         self.root = root
+        self._kept_entries = kept_entries
         self.label = label
         self.packs = PackReader(medium, cache)
-        self._medium = medium
+        self._medium = medium if cache is None else CachedMedium(medium, cache)
         self._jobs = jobs
         self._lock = threading.RLock()
         self._manifest: Manifest | None = None
@@ -137,7 +140,7 @@ class TreeReader:
                 self._segments[number] = segment
                 while (
                     len(self._segments) > 1
-                    and sum(len(s.paths) for s in self._segments.values()) > _KEPT_ENTRIES
+                    and sum(len(s.paths) for s in self._segments.values()) > self._kept_entries
                 ):
                     self._segments.popitem(last=False)
             else:
@@ -163,7 +166,15 @@ class TreeReader:
             tree.update(b"".join(segment.lines()))
             for at in range(len(segment.paths)):
                 yield _entry(segment, at)
-        if tree.digest() != self.root.tree.raw:
+        self.check_tree(tree.digest())
+
+    def check_tree(self, digest: bytes) -> None:
+        """Compare the digest of all lines that the segments list with the tree's.
+
+        Raises:
+            IntegrityError: They make another tree.
+        """
+        if digest != self.root.tree.raw:
             name = layout.manifest_name(self.root.manifest)
             raise damaged(
                 "its files do not make the tree that was registered", self.label, name, code="tree-digest"

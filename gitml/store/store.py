@@ -30,6 +30,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
+from gitml.store.cache import Cache, CachedMedium, CacheOptions, Kind, cache_for
 from gitml.store.dedup import EarlierTree, PackWindow
 from gitml.store.journal import Journal
 from gitml.store.listing import ListingWriter
@@ -117,7 +118,7 @@ class Store:
     Args:
         medium: Where the objects are.
         journal: File that remembers the packs of interrupted writes; None remembers nothing.
-        cache: Folder for what was read once and never changes; None keeps nothing.
+        cache: Keeps what was read once and never changes; None keeps nothing.
         jobs: Threads of one operation.
     """
 
@@ -126,12 +127,12 @@ class Store:
         medium: Medium,
         *,
         journal: Path | None = None,
-        cache: Path | None = None,
+        cache: Cache | None = None,
         jobs: int | None = None,
     ) -> None:
         self.medium = medium
         self._journal = Journal(journal, medium.url)
-        self._cache = cache
+        self.cache = cache
         self._jobs = jobs or min(_MOST_JOBS, (os.cpu_count() or 2) + 2)
 
     @property
@@ -162,10 +163,11 @@ class Store:
         progress.begin("Storing", total_bytes=size_bytes, total_files=files)
         try:
             medium = CountedMedium(self.medium)
-            self._check_format(medium)
+            is_new = self._check_format(medium)
+            condemned = frozenset() if is_new else condemned_names(medium)
             pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-write")
             try:
-                root, stats, packs = self._write(medium, pool, source, earlier, progress)
+                root, stats, packs = self._write(medium, pool, source, earlier, condemned, progress)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         finally:
@@ -178,14 +180,15 @@ class Store:
         pool: ThreadPoolExecutor,
         source: Source,
         earlier: Sequence[Root],
+        condemned: Collection[str],
         progress: Progress,
     ) -> tuple[Root, WriteStats, frozenset[bytes]]:
-        condemned = condemned_names(medium)
-        trees = list(_earlier_trees(medium, earlier, condemned))
+        cached = medium if self.cache is None else CachedMedium(medium, self.cache)
+        trees = list(_earlier_trees(cached, earlier, condemned))
         known = {logical: segment for tree in reversed(trees) for logical, segment in tree.segments.items()}
-        footers = PackReader(medium, self._cache)
-        packs = PackWriter(medium, self._journal, pool, condemned)
-        listing = ListingWriter(medium, packs, pool, known, condemned)
+        footers = PackReader(medium, self.cache)
+        packs = PackWriter(medium, self._journal, pool, condemned, written=self._keep_footer)
+        listing = ListingWriter(cached, packs, pool, known, condemned)
 
         def footer(pack: PackRef) -> Footer | None:
             with contextlib.suppress(NotFound, IntegrityError, InvalidInput):
@@ -207,6 +210,11 @@ class Store:
         root = _root(manifest, stored.hex)
         return root, _stats(writer.totals, medium, packs, listing), packs.used()
 
+    def _keep_footer(self, pack: PackRef, footer: bytes) -> None:
+        """The next version is compared with it; the pack itself is kept by those who read it."""
+        if self.cache is not None:
+            self.cache.keep(Kind.FOOTER, pack.hex, [footer])
+
     def _resumed(self, medium: Medium, condemned: Collection[str]) -> PackWindow:
         def footer(pack: PackRef) -> Footer | None:
             if medium.head(layout.pack_name(pack.hex)) != pack.size_bytes:
@@ -216,13 +224,14 @@ class Store:
         packs = [pack for pack in self._journal.packs() if layout.pack_name(pack.hex) not in condemned]
         return PackWindow(packs, footer)
 
-    def _check_format(self, medium: Medium) -> None:
-        """Write the marker of a new store; refuse to write into a store of another format."""
+    def _check_format(self, medium: Medium) -> bool:
+        """Write the marker of a new store, and tell that it is new; refuse to write into one of another format."""
         marker = json.dumps({"schema": "gitml/store/v1", "format": FORMAT}).encode() + b"\n"
+        is_new = False
         try:
             data = medium.get(layout.MARKER)
         except NotFound:
-            data = _created_marker(medium, marker)
+            data, is_new = _created_marker(medium, marker), True
         try:
             version = json.loads(data)["format"]
         except (ValueError, KeyError, TypeError) as error:
@@ -233,6 +242,7 @@ class Store:
             ) from error
         if version != FORMAT:
             raise needs_newer(f"the store {self.url} has format {version}", f"{version}.0")
+        return is_new
 
     # -- claiming
 
@@ -316,6 +326,10 @@ class Store:
         except NotFound:
             return None
 
+    def has_root(self, key: RootKey) -> bool:
+        """Whether a version is taken."""
+        return self.medium.head(key.name) is not None
+
     def versions(self, registry: str, asset: AssetId) -> list[Version]:
         """Versions of an asset that have roots, in order; a hint."""
         prefix = layout.roots_prefix(registry, asset.folder)
@@ -342,7 +356,7 @@ class Store:
             IntegrityError: The root is not the promised one.
         """
         return TreeReader(
-            self.medium, root, expected=expected, label=label, cache=self._cache, jobs=self._jobs
+            self.medium, root, expected=expected, label=label, cache=self.cache, jobs=self._jobs
         )
 
     def missing(self, root: Root) -> list[str]:
@@ -372,7 +386,7 @@ def open_store(
     *,
     base: PurePath | None = None,
     journal: Path | None = None,
-    cache: Path | None = None,
+    cache: CacheOptions | None = None,
     jobs: int | None = None,
     options: RemoteOptions | None = None,
 ) -> Store:
@@ -382,7 +396,7 @@ def open_store(
         url: A path, `file://`, `s3://`, `az://` or `abfs[s]://`.
         base: Folder that a relative path starts from.
         journal: See :class:`Store`.
-        cache: See :class:`Store`.
+        cache: Of a remote store: where what was read is kept. A folder is as near as any cache.
         jobs: See :class:`Store`.
         options: Server and credentials of a remote store, where they are not the SDK's defaults.
 
@@ -391,7 +405,7 @@ def open_store(
         UsageError: The extra that brings its client is not installed, or the URL says too little.
     """
     medium = open_medium(url, base=base, options=options)
-    return Store(medium, journal=journal, cache=cache, jobs=jobs)
+    return Store(medium, journal=journal, cache=cache_for(medium, cache), jobs=jobs)
 
 
 def _created_marker(medium: Medium, marker: bytes) -> bytes:

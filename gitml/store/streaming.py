@@ -59,7 +59,7 @@ def _batch(source: Iterator[Located]) -> list[Located]:
 
 def _blocks(packs: PackReader, window: _Window, one: Located, label: str) -> Iterator[bytes]:
     if len(one.runs) != 1:
-        with FileHandle(packs, one.entry, one.runs, label) as handle:
+        with FileHandle(packs, one.entry, one.runs, label, whole=True) as handle:
             while block := handle.read(_BLOCK_BYTES):
                 yield block
         return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
+from gitml.store.cache import Cache
 from gitml.store.medium import Medium
 from gitml.store.pack import PackRef
 from gitml.store.packs import PackReader
@@ -57,7 +57,7 @@ class Usage:
     contents_bytes: int
 
 
-def disk_usage(store: HasRoots, *, cache: Path | None = None) -> Usage:
+def disk_usage(store: HasRoots, *, cache: Cache | None = None) -> Usage:
     """Say what each version takes; reads manifests, segments and footers.
 
     Raises:

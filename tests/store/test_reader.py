@@ -131,24 +131,6 @@ def test_some_files_of_a_tree_do_not_cost_all_of_it(many, many_root) -> None:
     assert len([name for _, name in counting.calls if name.startswith("packs/")]) <= 2
 
 
-def test_footers_are_cached_on_disk_and_a_damaged_cache_is_not_believed(
-    many, many_root, tmp_path: Path
-) -> None:
-    def read() -> int:
-        counting = CountingMedium(many[0])
-        reader = TreeReader(counting, many_root, cache=tmp_path)
-        assert reader.open("b00/f40").read() == MANY["b00/f40"]
-        return len(counting.calls)
-
-    assert (read(), read()) == (4, 3)
-    for file in tmp_path.rglob("*"):
-        if file.is_file():
-            body = bytearray(file.read_bytes())
-            body[50] ^= 1
-            file.write_bytes(body)
-    assert (read(), read()) == (4, 3)
-
-
 def test_the_root_must_be_the_promised_one() -> None:
     from dataclasses import replace
 
