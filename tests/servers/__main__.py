@@ -23,7 +23,9 @@ def main() -> int:
     try:
         for name, value in server.environment.items():
             print(f"export {name}={shlex.quote(value)}")
-        print(f"export GITML_STORE_DEFAULT_ENDPOINT_URL={server.endpoint_url}", flush=True)
+        if server.endpoint_url.startswith("http"):
+            print(f"export GITML_STORE_DEFAULT_ENDPOINT_URL={server.endpoint_url}")
+        sys.stdout.flush()
         signal.pause()
     except KeyboardInterrupt:
         return 0

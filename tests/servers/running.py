@@ -149,7 +149,18 @@ def start_azurite(port: int | None = None) -> Server:
     )
 
 
-STARTERS: Mapping[str, Callable[[], Server]] = {"moto": start_moto, "azurite": start_azurite}
+def start_postgresql(port: int | None = None) -> Server:
+    """PostgreSQL; see :mod:`postgresql`, which needs what is above."""
+    from .postgresql import start  # noqa: TID252 - by either name of the package
+
+    return start(port)
+
+
+STARTERS: Mapping[str, Callable[[], Server]] = {
+    "moto": start_moto,
+    "azurite": start_azurite,
+    "postgresql": start_postgresql,
+}
 
 
 @cache
