@@ -7,6 +7,8 @@ all of it, `python -m tests.bench ROW…` some rows, `--quick` a size that shows
 - `measure` runs a command and says how long it took and how much memory it had;
 - `material` makes the data, the same bytes for the same seed;
 - `tools` knows how each program is set up and called;
-- `writing`, `reading` and `small` hold the rows;
+- `bucket` is a place on an S3 server of this machine, and counts what goes over the wire;
+- `writing`, `reading`, `small`, `remote`, `counting` and `scale` hold the rows;
+- `plain_s3`, `columns`, `generated` and `full_moto` are programs that rows run;
 - `report` prints the table.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [ROW…] [--quick] [--json FILE]`: run rows and print what they found."""
+"""`python -m tests.bench [ROW…] [--server NAME] [--quick] [--json FILE]`: run rows and print what they found."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from tests.bench import reading, small, writing
+from tests.bench import counting, reading, remote, scale, small, writing
 from tests.bench.context import Context
-from tests.bench.material import FULL, QUICK
+from tests.bench.material import FULL, HUGE_STREAM_BYTES, QUICK
 from tests.bench.measure import remove
 from tests.bench.report import Outcome, markdown, missed, write_json
 from tests.bench.tools import Peers
@@ -28,6 +28,16 @@ ROWS: dict[str, tuple[str, Callable[[Context], Outcome]]] = {
     "status": ("status, nothing changed", reading.status),
     "startup": ("start-up", small.startup),
     "memory": ("memory of all of the above", small.memory),
+    "s3-register-small": ("register and push 20,000 files of 8 KiB to S3", remote.register_small),
+    "s3-get-small": ("get 20,000 files from S3 in a fresh clone", remote.get_small),
+    "s3-large": ("a 1 GiB file to and from S3", remote.large),
+    "s3-next-large": ("its next version to S3: 64 KiB inserted, 1 MiB appended", remote.next_large),
+    "s3-one-small": ("push one small file to a full store on S3", counting.one_small),
+    "s3-one-file": ("read one of 100,000 files from S3, cold", counting.one_file),
+    "s3-parquet": ("two columns of a 1 GiB Parquet file on S3", counting.parquet),
+    "s3-cut": ("30 s without network in a 1 GiB push to S3", scale.cut),
+    "scale-bytes": ("register a stream of 10 GiB (`--huge`: 100 GiB)", scale.stream),
+    "scale-files": ("register 1,000,000 files of 1 KiB", scale.files),
 }
 
 
@@ -46,26 +56,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-install", action="store_true", help="compare with what is installed already")
     parser.add_argument("--rounds", type=int, help="repetitions of a timed row")
+    parser.add_argument(
+        "--server",
+        choices=("moto", "ceph"),
+        default="moto",
+        help="S3 server of the rows s3-… (default: moto)",
+    )
+    parser.add_argument("--huge", action="store_true", help="100 GiB for the row scale-bytes")
     given = parser.parse_args(argv)
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     folder = given.folder.resolve()
     peers = Peers(folder / "peers", install=not given.no_install)
-    for name, reason in peers.missing.items():
-        print(f"{name}: not measured, {reason}", file=sys.stderr)
     sizes = QUICK if given.quick else FULL
     if given.rounds:
-        sizes = type(sizes)(**asdict(sizes) | {"rounds": given.rounds})
+        sizes = replace(sizes, rounds=given.rounds, remote_rounds=given.rounds)
+    if given.huge:
+        sizes = replace(sizes, stream_bytes=HUGE_STREAM_BYTES)
     results: dict[str, Outcome] = {}
     for name in given.rows or ROWS:
         begin = time.monotonic()
-        context = Context(sizes=sizes, peers=peers, folder=folder / "data" / name)
+        context = Context(sizes=sizes, peers=peers, folder=folder / "data" / name, server=given.server)
         remove(context.folder)
         context.folder.mkdir(parents=True)
         results[name] = ROWS[name][1](context)
         remove(context.folder)
         print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     about = {"versions": peers.versions(), "python": platform.python_version(), "sizes": asdict(sizes)}
+    about["server"] = given.server
     print(markdown(results, {name: title for name, (title, _) in ROWS.items()}, judge=not given.quick))
     print("\n" + ", ".join(f"{name} {version}" for name, version in about["versions"].items()))
     write_json(given.json or folder / "result.json", results, about)

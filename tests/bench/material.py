@@ -22,6 +22,13 @@ class Sizes:
         rounds: Repetitions of a timed row.
         growth_seeds, peer_seeds: Repetitions of the row on the growth of the store, for GitML and for others.
         start_rounds: Repetitions of what takes milliseconds.
+        remote_rounds: Repetitions of a timed row on a server.
+        many_files: Files of the dataset that one file is read of.
+        few_objects, many_objects: Objects in the stores that one small file is pushed to.
+        table_bytes: The Parquet file.
+        stream_bytes: The generated stream; a tenth of it is measured beside.
+        scale_files: Files of 1 KiB; a tenth of them is measured beside.
+        cut_s: How long the network is away.
     """
 
     files: int = 20_000
@@ -34,9 +41,18 @@ class Sizes:
     growth_seeds: int = 9
     peer_seeds: int = 3
     start_rounds: int = 21
+    remote_rounds: int = 3
+    many_files: int = 100_000
+    few_objects: int = 1_000
+    many_objects: int = 100_000
+    table_bytes: int = GIB
+    stream_bytes: int = 10 * GIB
+    scale_files: int = 1_000_000
+    cut_s: float = 30.0
 
 
 FULL = Sizes()
+HUGE_STREAM_BYTES = 100 * GIB
 QUICK = Sizes(
     files=400,
     folders=20,
@@ -46,6 +62,14 @@ QUICK = Sizes(
     growth_seeds=1,
     peer_seeds=1,
     start_rounds=3,
+    remote_rounds=1,
+    many_files=300,
+    few_objects=20,
+    many_objects=200,
+    table_bytes=4 * MIB,
+    stream_bytes=64 * MIB,
+    scale_files=500,
+    cut_s=0.5,
 )
 
 

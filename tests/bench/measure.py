@@ -28,11 +28,15 @@ class Run:
         elapsed_s: Wall-clock seconds.
         peak_bytes: The most memory that the command, or any one process that it waited for, had resident.
         output: What it printed on standard output.
+        cpu_s: Processor seconds of the command and of all that it waited for.
+        written_bytes: What they wrote to disks, files included that had no name or are gone again.
     """
 
     elapsed_s: float
     peak_bytes: int
     output: str
+    cpu_s: float = 0.0
+    written_bytes: int = 0
 
 
 def run(*commands: Argv, cwd: Path, env: Mapping[str, str]) -> Run:
@@ -41,7 +45,7 @@ def run(*commands: Argv, cwd: Path, env: Mapping[str, str]) -> Run:
     Raises:
         CommandError: With what the command printed.
     """
-    elapsed_s, peak_bytes, output = 0.0, 0, ""
+    elapsed_s, peak_bytes, output, cpu_s, written_bytes = 0.0, 0, "", 0.0, 0
     for argv in commands:
         words = [str(word) for word in argv]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -60,7 +64,11 @@ def run(*commands: Argv, cwd: Path, env: Mapping[str, str]) -> Run:
             raise CommandError(f"{' '.join(words)} ended with {child.returncode}:\n{texts[0]}{texts[1]}")
         peak_bytes = max(peak_bytes, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         output += texts[0]
-    return Run(elapsed_s=elapsed_s, peak_bytes=peak_bytes, output=output)
+        cpu_s += usage.ru_utime + usage.ru_stime
+        written_bytes += usage.ru_oublock * 512
+    return Run(
+        elapsed_s=elapsed_s, peak_bytes=peak_bytes, output=output, cpu_s=cpu_s, written_bytes=written_bytes
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,12 +80,14 @@ class Case:
         command: The measured part.
         inspect: Untimed; raises where the command did not do what it says.
         warm: Folders and files that are read before the command, so that all contestants start from the page cache.
+        most_rounds: For one that takes so long that more rounds are not worth the wait.
     """
 
     command: Callable[[], Run]
     prepare: Callable[[], None] = lambda: None
     inspect: Callable[[], None] = lambda: None
     warm: Sequence[Path] = field(default_factory=tuple)
+    most_rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,10 @@ class Measured:
         return statistics.median(run.elapsed_s for run in self.runs)
 
     @property
+    def cpu_s(self) -> float:
+        return statistics.median(run.cpu_s for run in self.runs)
+
+    @property
     def peak_bytes(self) -> int:
         return max(run.peak_bytes for run in self.runs)
 
@@ -98,8 +112,10 @@ class Measured:
 def compare(cases: Mapping[str, Case], rounds: int) -> dict[str, Measured]:
     """Run every case in the given order, several times; what was written before is on disk before each starts."""
     runs: dict[str, list[Run]] = {name: [] for name in cases}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, case in cases.items():
+            if case.most_rounds is not None and number >= case.most_rounds:
+                continue
             case.prepare()
             for path in case.warm:
                 read_all(path)

@@ -19,7 +19,7 @@ class ContentsError(Exception):
     """A program placed other files than were stored."""
 
 
-def _expect(folder: Path, expected: dict[str, str]) -> None:
+def expect(folder: Path, expected: dict[str, str]) -> None:
     if listing(folder) != expected:
         raise ContentsError(str(folder))
 
@@ -40,7 +40,7 @@ def _fresh_clones(context: Context, source: Path, asset: str) -> dict[str, Measu
         "gitml": Case(
             prepare=clone,
             command=lambda: gitml.gitml("get", asset, cwd=placed["gitml"]),
-            inspect=lambda: _expect_version(placed["gitml"] / asset / "1", expected),
+            inspect=lambda: expect_version(placed["gitml"] / asset / "1", expected),
             warm=[gitml.store],
         )
     }
@@ -54,7 +54,7 @@ def _fresh_clones(context: Context, source: Path, asset: str) -> dict[str, Measu
     cases["tar x"] = Case(
         prepare=empty_folder,
         command=lambda: gitml.run(["tar", "-C", untarred, "-xf", tarball]),
-        inspect=lambda: _expect(untarred, expected),
+        inspect=lambda: expect(untarred, expected),
         warm=[tarball],
     )
     if dvc := context.dvc():
@@ -64,7 +64,7 @@ def _fresh_clones(context: Context, source: Path, asset: str) -> dict[str, Measu
     return compare(cases, context.sizes.rounds)
 
 
-def _expect_version(folder: Path, expected: dict[str, str]) -> None:
+def expect_version(folder: Path, expected: dict[str, str]) -> None:
     found = listing(folder)
     found.pop("asset.yaml")
     if found != expected:
@@ -81,7 +81,7 @@ def _dvc_pull(dvc: Dvc, source: Path, expected: dict[str, str]) -> Case:
     return Case(
         prepare=lambda: _point_at(dvc, dvc.clone("clone")),
         command=lambda: dvc.dvc("pull", "-q", cwd=clone),
-        inspect=lambda: _expect(clone / "contents", expected),
+        inspect=lambda: expect(clone / "contents", expected),
         warm=[dvc.store],
     )
 
@@ -101,7 +101,7 @@ def _restic_restore(restic: Restic, source: Path, expected: dict[str, str]) -> C
     return Case(
         prepare=prepare,
         command=lambda: restic.restore(target),
-        inspect=lambda: _expect(target / source.name, expected),
+        inspect=lambda: expect(target / source.name, expected),
         warm=[restic.store],
     )
 
@@ -164,7 +164,7 @@ def get_over(context: Context) -> Outcome:
         stamps.update(_stamps(placed))
 
     def inspect() -> None:
-        _expect(placed, second)
+        expect(placed, second)
         new = {path for path in second if first.get(path) != second[path]}
         now = _stamps(placed)
         rewritten.append(sum(stamps[path] != now[path] for path in second if path not in new))
@@ -186,7 +186,7 @@ def get_over(context: Context) -> Outcome:
         cases["dvc"] = Case(
             prepare=check_out_first,
             command=lambda: dvc.dvc("checkout", "-q"),
-            inspect=lambda: _expect(dvc.repo / "contents", second),
+            inspect=lambda: expect(dvc.repo / "contents", second),
             warm=[dvc.repo / ".dvc" / "cache"],
         )
     times = compare(cases, sizes.rounds)

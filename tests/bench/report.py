@@ -87,7 +87,11 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
             for check in outcome.checks
         ],
         "times": {
-            who: {"elapsed_s": [run.elapsed_s for run in found.runs], "peak_bytes": found.peak_bytes}
+            who: {
+                "elapsed_s": [run.elapsed_s for run in found.runs],
+                "cpu_s": [run.cpu_s for run in found.runs],
+                "peak_bytes": found.peak_bytes,
+            }
             for who, found in outcome.times.items()
         },
         "figures": dict(outcome.figures),

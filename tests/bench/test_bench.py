@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,42 @@ def test_failing_command_is_no_measurement(tmp_path: Path, environment: dict[str
         measure.run([sys.executable, "-c", "raise SystemExit(3)"], cwd=tmp_path, env=environment)
 
 
-@pytest.mark.parametrize("row", ["register-small", "next-small", "get-over", "startup"])
-def test_row_runs(row: str, tmp_path: Path, environment: dict[str, str]) -> None:
+def row_runs(rows: str, tmp_path: Path, environment: dict[str, str]) -> dict[str, Any]:
     env = with_gitml(tmp_path, environment)
-    words = ["-m", "tests.bench", row, "--quick", "--no-install", "--folder", tmp_path / "bench"]
+    words = ["-m", "tests.bench", *rows.split(), "--quick", "--no-install", "--folder", tmp_path / "bench"]
     printed = run("python", *words, cwd=ROOT, env=env)
     assert "| work | compared | goal |" in printed
-    result = json.loads((tmp_path / "bench/result.json").read_text())
-    (checks,) = [found["checks"] for found in result["rows"].values()]
-    assert all(check["verdict"] in ("PASS", "MISS", "not measured") for check in checks)
-    assert any(check["measured"] is not None for check in checks)
+    found = json.loads((tmp_path / "bench/result.json").read_text())["rows"]
+    assert list(found) == rows.split()
+    for outcome in found.values():
+        assert all(check["verdict"] in ("PASS", "MISS", "not measured") for check in outcome["checks"])
+    return found
+
+
+@pytest.mark.parametrize("row", ["register-small", "next-small", "get-over", "startup", "scale-bytes"])
+def test_row_runs(row: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    (outcome,) = row_runs(row, tmp_path, environment).values()
+    assert any(check["measured"] is not None for check in outcome["checks"])
+
+
+def needs_moto() -> None:
+    if not os.environ.get("GITML_REQUIRE_SERVERS"):
+        pytest.importorskip("moto.server")
+
+
+def test_rows_on_s3_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    needs_moto()
+    found = row_runs("s3-register-small s3-one-file s3-cut", tmp_path, environment)
+    assert found["s3-register-small"]["checks"][2]["measured"] is not None
+    assert all(check["measured"] is not None for check in found["s3-one-file"]["checks"])
+    (sent_again,) = found["s3-cut"]["checks"]
+    assert 1 < sent_again["measured"] < 32, "MiB: the connection was cut in the only pack"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "row", ["s3-get-small", "s3-large", "s3-next-large", "s3-one-small", "s3-parquet", "scale-files"]
+)
+def test_long_row_runs(row: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    needs_moto()
+    row_runs(row, tmp_path, environment)

@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
+from tests.bench.bucket import Place
 from tests.bench.measure import Argv, Run, remove, run, size_of
 
 _DVC = "dvc>=3.67,<4"
+_DVC_S3 = "dvc[s3]>=3.67,<4"
+_PYARROW = "pyarrow>=17"
 _BORG = "borgbackup>=1.2,<2"
 _INSTALLED = Path(sys.executable).with_name("gitml")
 
@@ -47,14 +51,20 @@ class World:
 
 
 class Gitml(World):
-    """A registry with a folder as its store and a bare repository as its remote."""
+    """A registry with a folder or a place in a bucket as its store, and a bare repository as its remote."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place | None = None) -> None:
         super().__init__(folder)
         self.repo, self.store, self.remote = folder / "registry", folder / "store", folder / "remote.git"
         self.run(["git", "init", "-q", "--bare", self.remote], ["git", "init", "-q", self.repo])
         self.run(["git", "remote", "add", "origin", self.remote], cwd=self.repo)
-        self.gitml("init", "--store", "../store")
+        if place is not None:
+            self.reach(place)
+        self.gitml("init", "--store", place.url if place else "../store")
+
+    def reach(self, place: Place) -> None:
+        """Use the server that this place names from here on."""
+        self.env |= {**place.environment, "GITML_STORE_DEFAULT_ENDPOINT_URL": place.endpoint_url}
 
     def gitml(self, *words: str | Path, cwd: Path | None = None) -> Run:
         return self.run([*program(), *words], cwd=cwd or self.repo)
@@ -75,9 +85,9 @@ def program() -> list[str]:
 
 
 class Dvc(World):
-    """A DVC repository with a folder as its remote."""
+    """A DVC repository with a folder or a place in a bucket as its remote."""
 
-    def __init__(self, folder: Path, executable: Path) -> None:
+    def __init__(self, folder: Path, executable: Path, place: Place | None = None) -> None:
         super().__init__(folder)
         self.executable = executable
         self.env |= {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(self.home / "site")}
@@ -85,7 +95,10 @@ class Dvc(World):
         self.run(["git", "init", "-q", "--bare", self.remote], ["git", "init", "-q", self.repo])
         self.run(["git", "remote", "add", "origin", self.remote], cwd=self.repo)
         self.dvc("init", "-q")
-        self.dvc("remote", "add", "-q", "-d", "folder", self.store)
+        self.dvc("remote", "add", "-q", "-d", "folder", place.url if place else self.store)
+        if place is not None:
+            self.env |= place.environment
+            self.dvc("remote", "modify", "-q", "folder", "endpointurl", place.endpoint_url)
         self.commit("start")
 
     def dvc(self, *words: str | Path, cwd: Path | None = None) -> Run:
@@ -113,13 +126,20 @@ class Dvc(World):
 
 
 class Restic(World):
-    """A restic repository in a folder."""
+    """A restic repository in a folder or in a place in a bucket."""
 
-    def __init__(self, folder: Path, executable: Path) -> None:
+    def __init__(self, folder: Path, executable: Path, place: Place | None = None) -> None:
         super().__init__(folder)
         self.executable, self.store = executable, folder / "store"
         self.env |= {"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(self.store)}
+        if place is not None:
+            self.reach(place)
         self.run([executable, "init", "-q"])
+
+    def reach(self, place: Place) -> None:
+        """Use the server that this place names from here on."""
+        repository = f"s3:{place.endpoint_url}/{place.bucket}/{place.prefix}"
+        self.env |= {**place.environment, "RESTIC_REPOSITORY": repository}
 
     def backup(self, path: Path) -> Run:
         return self.run([self.executable, "backup", "-q", path.name], cwd=path.parent)
@@ -153,10 +173,35 @@ class Peers:
     def __init__(self, folder: Path, *, install: bool = True) -> None:
         self._folder = folder
         self._install = install
-        self.missing: dict[str, str] = {}
         self.dvc = self._from_package("dvc", _DVC)
         self.restic = self._from_system("restic")
         self.borg = self._from_system("borg", complain=False) or self._from_package("borg", _BORG)
+
+    @cached_property
+    def dvc_s3(self) -> Path | None:
+        """DVC with what it needs for S3, apart from the one that the local rows use."""
+        return self._from_package("dvc", _DVC_S3, "dvc-s3")
+
+    @cached_property
+    def pyarrow(self) -> Path | None:
+        """A folder for `PYTHONPATH` with pyarrow in it."""
+        folder = self._folder / "pyarrow"
+        if folder.is_dir():
+            return folder
+        if not self._install:
+            self._miss("pyarrow", "not installed, and not to be")
+            return None
+        print(f"installing {_PYARROW} …", file=sys.stderr, flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, _PYARROW]
+        done = subprocess.run(pip, capture_output=True, text=True)
+        if done.returncode:
+            remove(folder)
+            self._miss("pyarrow", f"does not install here ({(done.stderr.strip().splitlines() or [''])[-1]})")
+            return None
+        return folder
+
+    def _miss(self, name: str, reason: str) -> None:
+        print(f"{name}: not measured, {reason}", file=sys.stderr)
 
     def versions(self) -> dict[str, str]:
         calls: dict[str, Sequence[str | Path] | None] = {
@@ -176,16 +221,16 @@ class Peers:
     def _from_system(self, name: str, *, complain: bool = True) -> Path | None:
         found = shutil.which(name)
         if found is None and complain:
-            self.missing[name] = "not installed on this system"
+            self._miss(name, "not installed on this system")
         return Path(found) if found else None
 
-    def _from_package(self, name: str, requirement: str) -> Path | None:
-        venv = self._folder / name
+    def _from_package(self, name: str, requirement: str, folder: str = "") -> Path | None:
+        venv = self._folder / (folder or name)
         executable = venv / "bin" / name
         if executable.exists():
             return executable
         if not self._install:
-            self.missing[name] = "not installed, and not to be"
+            self._miss(folder or name, "not installed, and not to be")
             return None
         remove(venv)
         print(f"installing {requirement} …", file=sys.stderr, flush=True)
@@ -195,7 +240,7 @@ class Peers:
             subprocess.run(pip, check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError as error:
             lines = str(error.stderr or error).strip().splitlines()
-            self.missing[name] = f"does not install here ({lines[-1]})"
+            self._miss(folder or name, f"does not install here ({lines[-1]})")
             remove(venv)
             return None
         return executable

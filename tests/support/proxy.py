@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 
-_VERBS = (b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE ")
-_BLOCK = 1 << 16
+VERBS = (b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE ")
+BLOCK = 1 << 16
 FOREVER = 1 << 30
 
 
@@ -62,6 +62,8 @@ class Proxy:
         self.rules = list(rules)
         self.log: list[tuple[bytes, bytes]] = []
         self.sent_bytes = 0
+        self.received_bytes = 0
+        self._severed = False
         self._target = target_port
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -88,6 +90,18 @@ class Proxy:
         """Requests that were seen."""
         return sum(1 for seen, where in self.log if seen.startswith(verb) and path in where)
 
+    def sever(self) -> None:
+        """Cut the network: what is open breaks, and nothing comes through until `heal`."""
+        self._severed = True
+        with self._lock:
+            left, self._open = self._open, set()
+        for connection in left:
+            _close(connection)  # wakes whoever reads from it
+
+    def heal(self) -> None:
+        """Let new connections through again."""
+        self._severed = False
+
     def _start(self, run: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=run, args=arguments, daemon=True).start()
 
@@ -97,6 +111,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._severed:
+                _reset(client)
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
@@ -104,7 +121,7 @@ class Proxy:
                 continue
             with self._lock:
                 self._open |= {client, server}
-            link = _Link(client, server)
+            link = Link(client, server)
             self._start(self._upstream, link)
             self._start(self._downstream, link)
 
@@ -119,11 +136,11 @@ class Proxy:
                     return rule
         return None
 
-    def _upstream(self, link: _Link) -> None:
+    def _upstream(self, link: Link) -> None:
         in_body = 0
         try:
-            while data := link.client.recv(_BLOCK):
-                if data.startswith(_VERBS):
+            while data := link.client.recv(BLOCK):
+                if data.startswith(VERBS):
                     rule, in_body = self._rule(data), 0
                     link.harm = rule.harm if rule else None
                     if rule is not None and rule.harm is Harm.ANSWER:
@@ -137,19 +154,22 @@ class Proxy:
                 if link.pause_s:
                     self._closed.wait(link.pause_s)
                 in_body += len(data)
-                if link.harm is Harm.RESET or (link.harm is Harm.RESET_IN_BODY and in_body > 4 * _BLOCK):
+                if link.harm is Harm.RESET or (link.harm is Harm.RESET_IN_BODY and in_body > 4 * BLOCK):
                     link.end(reset=True)
                     return
                 if link.harm is not Harm.BLACK_HOLE:
-                    self.sent_bytes += len(data)
+                    with self._lock:
+                        self.sent_bytes += len(data)
                     link.server.sendall(data)
         except OSError:
             pass
         link.end()
 
-    def _downstream(self, link: _Link) -> None:
+    def _downstream(self, link: Link) -> None:
         try:
-            while data := link.server.recv(_BLOCK):
+            while data := link.server.recv(BLOCK):
+                with self._lock:
+                    self.received_bytes += len(data)
                 if data.startswith(b"HTTP/1.1 100"):  # leave to send the body, no reply yet
                     link.client.sendall(data)
                     continue
@@ -171,13 +191,19 @@ class Proxy:
 
 
 @dataclass
-class _Link:
-    """Both ends of one connection, and what happens to its present request."""
+class Link:
+    """Both ends of one connection, and what happens to its present request.
+
+    `is_awaited`: it happens when the reply comes; `is_half_open`: the server's end is gone, and the client is not told.
+    """
 
     client: socket.socket
     server: socket.socket
     harm: Harm | None = None
     pause_s: float = 0.0
+    toxic: Enum | None = None
+    is_awaited: bool = False
+    is_half_open: bool = False
 
     def end(self, *, reset: bool = False) -> None:
         (_reset if reset else _close)(self.client)
@@ -186,7 +212,7 @@ class _Link:
     def drain(self) -> None:
         """Read what the client still sends, so that it gets to read the answer."""
         self.client.shutdown(socket.SHUT_WR)
-        while self.client.recv(_BLOCK):
+        while self.client.recv(BLOCK):
             pass
         self.end()
 
