@@ -19,6 +19,7 @@ from gitml.model.fields import FieldError, Fields, at, read
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId, check_name
 from gitml.model.reference import AssetRef
 from gitml.model.shown import shown
+from gitml.model.source_url import SourceUrl
 
 if TYPE_CHECKING:
     from gitml.model.config import Config
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "gitml/asset/v1"
 FILES: Final = "files"
 REFERENCES: Final = "references"
+MAX_SOURCES: Final = 64
 
 _TIME = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z"
@@ -53,11 +55,53 @@ _ORDER: Final = KeyOrder(
         "spec",
     ),
     below={
-        "contents": KeyOrder(keys=("kind", "digest", "listing", "size", "files", "store", "review")),
+        "contents": KeyOrder(
+            keys=("kind", "digest", "listing", "size", "files", "store", "review", "external"),
+            below={"external": KeyOrder(keys=("files", "size", "from"))},
+        ),
         "inputs": KeyOrder(keys=("ref", "digest", "role")),
         "source": KeyOrder(keys=("repo", "commit", "dirty", "path", "command")),
     },
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class External:
+    """What a version refers to, where its data stays elsewhere.
+
+    Attributes:
+        files: How many files there are.
+        size_bytes: Sum of their sizes.
+        sources: Locations that they all lie in.
+        extra: Fields that this version of GitML does not know.
+    """
+
+    files: int
+    size_bytes: int
+    sources: tuple[SourceUrl, ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def _build(cls, fields: Fields) -> External:
+        texts = fields.texts("from")
+        path = (*fields.path, "from")
+        if not 1 <= len(texts) <= MAX_SOURCES:
+            raise FieldError(path, f"must be 1 to {MAX_SOURCES} locations", "correct the list")
+        sources = []
+        for position, text in enumerate(texts):
+            with at((*path, position)):
+                sources.append(SourceUrl.parse(text))
+        return cls(
+            files=fields.whole("files", 1),
+            size_bytes=fields.whole("size"),
+            sources=tuple(sources),
+            extra=fields.rest(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """YAML keys and values."""
+        known = {"files": self.files, "size": self.size_bytes, "from": [str(url) for url in self.sources]}
+        return self.extra | known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +115,7 @@ class Contents:
         files: How many there are.
         store: Name of the store in the configuration.
         review: Names of the review copies beside the pointer.
-        kind: `files`, or `references` where the data stays elsewhere.
+        external: What `references.jsonl`, the one file that is then stored, refers to; None for ordinary contents.
         extra: Fields that this version of GitML does not know.
     """
 
@@ -81,8 +125,13 @@ class Contents:
     files: int
     store: str
     review: tuple[str, ...] = ()
-    kind: str = FILES
+    external: External | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """`files`, or `references` where the data stays elsewhere."""
+        return FILES if self.external is None else REFERENCES
 
     @classmethod
     def empty(cls) -> Contents:
@@ -116,16 +165,28 @@ class Contents:
             files=fields.whole("files", 1),
             store=store,
             review=review,
-            kind=kind,
+            external=_external(fields, kind),
             extra=fields.rest(),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """YAML keys and values."""
-        known: dict[str, Any] = {} if self.kind == FILES else {"kind": self.kind}
+        known: dict[str, Any] = {} if self.external is None else {"kind": self.kind}
         known |= {"digest": str(self.digest), "listing": str(self.listing), "size": self.size_bytes}
         known |= {"files": self.files, "store": self.store, "review": list(self.review)}
+        if self.external is not None:
+            known["external"] = self.external.to_dict()
         return self.extra | known
+
+
+def _external(fields: Fields, kind: str) -> External | None:
+    said = fields.mapping("external")
+    path = (*fields.path, "external")
+    if kind == REFERENCES:
+        return External._build(Fields(said, path))
+    if said:
+        raise FieldError(path, f"means something with `kind: {REFERENCES}` only", "remove it")
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from gitml.model.names import VersionId
+from gitml.model.references import Reference
+from gitml.registry.external import read_references
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
-from gitml.store.reader import TreeReader, changes
+from gitml.store.reader import FileEntry, TreeReader, changes
+
+_File: TypeAlias = FileEntry | Reference
 
 _COMPARED = ("description", "labels", "inputs", "source", "params", "metrics", "spec")
 
@@ -105,16 +110,54 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _files(ws: Workspace, old: Resolved, new: Resolved) -> list[FileChange]:
+    before, after = _tree(ws, old), _tree(ws, new)
+    found: Iterable[tuple[str, _File | None, _File | None]]
+    if old.pointer.contents.external is None and new.pointer.contents.external is None:
+        found = changes(before, after)
+    else:
+        found = _changes(_listing(old, before), _listing(new, after))
     return [
         FileChange(
             path=path,
-            old_bytes=before.size_bytes if before else None,
-            new_bytes=after.size_bytes if after else None,
+            old_bytes=old_file.size_bytes if old_file else None,
+            new_bytes=new_file.size_bytes if new_file else None,
         )
-        for path, before, after in changes(_tree(ws, old), _tree(ws, new))
+        for path, old_file, new_file in found
     ]
 
 
 def _tree(ws: Workspace, found: Resolved) -> TreeReader:
     store, root = ws.stores(ws.at(found.commit).config).locate(found.pointer)
     return store.tree(root, expected=found.pointer.contents, label=str(found.id))
+
+
+def _listing(found: Resolved, tree: TreeReader) -> dict[str, _File]:
+    """Files by path; those that a version refers to as it lists them, without asking where they lie."""
+    if found.pointer.contents.external is not None:
+        return {one.path: one for one in read_references(found.pointer, tree)}
+    return {entry.path: entry for entry in tree.entries()}
+
+
+def _changes(
+    old: dict[str, _File], new: dict[str, _File]
+) -> Iterator[tuple[str, _File | None, _File | None]]:
+    for path in sorted({*old, *new}, key=str.encode):
+        before, after = old.get(path), new.get(path)
+        if before is None or after is None or not _equal(before, after):
+            yield path, before, after
+
+
+def _equal(old: _File, new: _File) -> bool:
+    """Whether two files surely have the same bytes: by their digests, or as the same object of a server."""
+    before, after = _digest(old), _digest(new)
+    if before is not None and after is not None:
+        return before == after
+    if not isinstance(old, Reference) or not isinstance(new, Reference):
+        return False
+    if old.url != new.url or old.size_bytes != new.size_bytes:
+        return False
+    return (old.etag, old.version_id) == (new.etag, new.version_id)
+
+
+def _digest(file: _File) -> str | None:
+    return file.sha256 if isinstance(file, Reference) else file.digest.hex()

@@ -12,6 +12,7 @@ from gitml.model.names import AssetId, Version, VersionId, highest, parse_type
 from gitml.model.pointer import Pointer
 from gitml.model.reference import AssetRef
 from gitml.model.where import Condition
+from gitml.registry.external import Elsewhere, read_references
 from gitml.registry.lineage import Lineage, lineage_of
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
@@ -28,6 +29,7 @@ class ListedVersion:
         author: Who registered it.
         description: One line, if any.
         files, size_bytes: Its contents.
+        external: What it refers to, if its data stays elsewhere; the contents are then the list of it.
         stages: Stages that run it, of those whose branch this clone has.
         aliases: Movable names that point to it.
         deprecated: Why it should not be used, if so.
@@ -40,6 +42,7 @@ class ListedVersion:
     description: str | None
     files: int
     size_bytes: int
+    external: Elsewhere | None
     stages: tuple[str, ...]
     aliases: tuple[str, ...]
     deprecated: Deprecation | None
@@ -67,11 +70,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownFile:
-    """One file of a version's contents."""
+    """One file of a version's contents.
+
+    Attributes:
+        path, size_bytes: Its path in the contents, and its size.
+        digest: Its digest; None where it lies elsewhere and was not read.
+        url: Where it lies, if not in the store.
+    """
 
     path: str
     size_bytes: int
-    digest: str
+    digest: str | None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +234,7 @@ def _row(id_: VersionId, pointer: Pointer, marks: _Marks) -> ListedVersion:
         description=pointer.description,
         files=pointer.contents.files,
         size_bytes=pointer.contents.size_bytes,
+        external=Elsewhere.of(pointer.contents.external),
         stages=marks.stages(id_),
         aliases=marks.aliases(id_),
         deprecated=marks.deprecated(id_),
@@ -284,7 +295,17 @@ def _sorted(rows: list[ListedVersion], sort: str) -> list[ListedVersion]:
 
 def _files(ws: Workspace, snapshot: Snapshot, pointer: Pointer) -> tuple[ShownFile, ...]:
     store, root = ws.stores(snapshot.config).locate(pointer)
-    tree = store.tree(root, expected=pointer.contents)
+    tree = store.tree(root, expected=pointer.contents, label=str(pointer.id))
+    if pointer.contents.external is not None:
+        return tuple(
+            ShownFile(
+                path=one.path,
+                size_bytes=one.size_bytes,
+                digest=f"sha256:{one.sha256}" if one.sha256 else None,
+                url=str(one.url),
+            )
+            for one in read_references(pointer, tree)
+        )
     return tuple(
         ShownFile(path=entry.path, size_bytes=entry.size_bytes, digest=f"sha256:{entry.digest.hex()}")
         for entry in tree.entries()

@@ -19,11 +19,13 @@ from gitml.errors import Conflict, NoSpace, NotFound, UsageError
 from gitml.model.names import VersionId
 from gitml.model.paths import glob_matcher
 from gitml.model.shown import size
+from gitml.registry.external import contents_of
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.filecache import FileCache
 from gitml.store.placing import PlacePlan, place, plan_placement
 from gitml.store.reader import TreeReader
+from gitml.store.referenced import ReferencedTree
 
 _SHOWN = 10
 
@@ -94,7 +96,7 @@ class _Wanted:
     """A placement that is about to be made."""
 
     found: Resolved
-    tree: TreeReader
+    tree: TreeReader | ReferencedTree
     destination: Path
     select: Callable[[str], bool]
     partial: bool
@@ -137,8 +139,7 @@ def get(
 def _wanted(
     ws: Workspace, found: Resolved, output: str | Path | None, include: Sequence[str], exclude: Sequence[str]
 ) -> _Wanted:
-    store, root = ws.stores(ws.at(found.commit).config).locate(found.pointer)
-    tree = store.tree(root, expected=found.pointer.contents, label=str(found.id))
+    tree = contents_of(ws, ws.at(found.commit).config, found.pointer)
     if output is not None:
         destination = ws.caller / output
     else:
@@ -153,7 +154,7 @@ def _wanted(
 
 
 def _selection(
-    tree: TreeReader, found: Resolved, include: Sequence[str], exclude: Sequence[str]
+    tree: TreeReader | ReferencedTree, found: Resolved, include: Sequence[str], exclude: Sequence[str]
 ) -> Callable[[str], bool]:
     matches = glob_matcher(include, exclude)
     if found.path is None:

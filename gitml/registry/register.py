@@ -20,6 +20,7 @@ from gitml.model.names import AssetId, Version, VersionId, next_integer
 from gitml.model.pointer import Contents, Pointer
 from gitml.registry.committing import HEADS, commit_on
 from gitml.registry.drafting import Given, dirty_warning, draft_pointer, says_nothing_new
+from gitml.registry.external import Elsewhere
 from gitml.registry.numbering import (
     bumped,
     check_version_word,
@@ -51,6 +52,7 @@ class RegisterPlan:
         store: Store that gets the bytes.
         files, size_bytes: What would be read.
         warnings: What a person should know.
+        external: What would be referred to and left where it is.
     """
 
     ref: VersionId
@@ -60,6 +62,7 @@ class RegisterPlan:
     files: int
     size_bytes: int
     warnings: tuple[str, ...]
+    external: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Registered:
         stored_bytes: Bytes written to the store, after compression.
         store: Store that has them; `embedded` until `gitml push` sends them.
         warnings: What a person should know.
+        external: What is referred to and stays where it is; the contents are the list of it.
         plan: Set on a dry run, where nothing above it was done.
         pushed: What pushing afterwards did, where asked for.
     """
@@ -94,13 +98,14 @@ class Registered:
     stored_bytes: int = 0
     store: str = DEFAULT
     warnings: tuple[str, ...] = ()
+    external: Elsewhere | None = None
     plan: RegisterPlan | None = None
     pushed: Pushed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
-    """Where the commit goes."""
+class Target:
+    """Where the commit goes: a branch, its tip, and what that holds."""
 
     branch: str
     tip: str
@@ -141,7 +146,7 @@ def register(
         PolicyRefused: The branch is a stage, or the contents were purged.
         StoreUnavailable, NoSpace, AccessDenied: The store refused.
     """
-    target = _target(ws, branch)
+    target = find_target(ws, branch)
     config = target.snapshot.config
     check_version_word(target.snapshot, asset, given.version, ws)
     draft = draft_pointer(ws, asset, given, config)
@@ -156,16 +161,16 @@ def register(
     warnings = [*dirty_warning(draft)]
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
-    newest = _compared(target.snapshot, asset, given)
-    written = _stored(ws, store, source, _earlier(ws, newest, store), cache)
+    newest = compared(target.snapshot, asset, given)
+    written = _stored(ws, store, source, earlier_trees(ws, newest, store), cache)
     warnings += source.warnings
     if newest is not None and says_nothing_new(newest, written.root, draft, given):
         return _unchanged(newest, target, written, store_name, warnings)
     refuse_taken(existing, asset, given)
     version = claim_version(ws, config, store, asset, given, existing, written)
-    pointer = replace(draft, id=version, contents=_contents(written.root))
-    commit = _commit(ws, target, pointer, review_copies(store.tree(written.root)))
-    return _result(pointer, target, commit, written.stats, store_name, warnings)
+    pointer = replace(draft, id=version, contents=contents_in(written.root))
+    commit = commit_version(ws, target, pointer, review_copies(store.tree(written.root)))
+    return result_of(pointer, target, commit, written.stats, store_name, warnings)
 
 
 def _stored(
@@ -194,7 +199,14 @@ def _source_cache(ws: Workspace, locations: Sequence[Path]) -> SourceCache:
     return SourceCache(folder / hashlib.sha256(name).hexdigest()[:32])
 
 
-def _target(ws: Workspace, branch: str | None) -> _Target:
+def find_target(ws: Workspace, branch: str | None) -> Target:
+    """Where a version is to be committed.
+
+    Raises:
+        UsageError: There is no branch to commit to.
+        Conflict: A merge or the like is in progress on it.
+        PolicyRefused: It is a stage.
+    """
     head = ws.repo.head()
     if branch is not None:
         check_branch(branch)
@@ -221,9 +233,9 @@ def _target(ws: Workspace, branch: str | None) -> _Target:
             raise NotFound("this repository has no commit yet", code="no-commit", hint="gitml init")
         tracking = f"{REMOTES}{ws.remote}/{branch}"
         start = ws.repo.refs(tracking).get(tracking) or ws.default_tip(snapshot.config).commit
-        found = _Target(branch=branch, tip=start, is_new=True, snapshot=ws.at(start))
+        found = Target(branch=branch, tip=start, is_new=True, snapshot=ws.at(start))
     else:
-        found = _Target(branch=branch, tip=tip, is_new=False, snapshot=ws.at(tip))
+        found = Target(branch=branch, tip=tip, is_new=False, snapshot=ws.at(tip))
     _refuse_stage(found.snapshot, branch)
     return found
 
@@ -244,7 +256,7 @@ def _refuse_stage(snapshot: Snapshot, branch: str) -> None:
         )
 
 
-def _compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
+def compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
     """The version that decides whether there is anything new: the named one, else the newest."""
     versions = snapshot.versions(asset)
     if given.version is not None:
@@ -252,7 +264,7 @@ def _compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | Non
     return snapshot.pointer(VersionId(asset=asset, version=versions[-1])) if versions else None
 
 
-def _earlier(ws: Workspace, newest: Pointer | None, store: Store) -> list[Root]:
+def earlier_trees(ws: Workspace, newest: Pointer | None, store: Store) -> list[Root]:
     """The tree that the new one most likely shares chunks with."""
     if newest is None:
         return []
@@ -261,7 +273,7 @@ def _earlier(ws: Workspace, newest: Pointer | None, store: Store) -> list[Root]:
     return [root] if root is not None else []
 
 
-def _contents(root: Root) -> Contents:
+def contents_in(root: Root) -> Contents:
     return Contents(
         digest=root.tree,
         listing=root.listing,
@@ -272,7 +284,7 @@ def _contents(root: Root) -> Contents:
     )
 
 
-def _commit(ws: Workspace, target: _Target, pointer: Pointer, copies: Mapping[str, bytes]) -> str:
+def commit_version(ws: Workspace, target: Target, pointer: Pointer, copies: Mapping[str, bytes]) -> str:
     """Commit the version's folder; where the branch moved meanwhile, on its new tip."""
     pointer = replace(pointer, contents=replace(pointer.contents, review=tuple(copies)))
     files = {POINTER_FILE: pointer.format(), **copies}
@@ -294,7 +306,7 @@ def _commit(ws: Workspace, target: _Target, pointer: Pointer, copies: Mapping[st
 def _planned(
     asset: AssetId,
     given: Given,
-    target: _Target,
+    target: Target,
     existing: Sequence[Version],
     source: FolderSource,
     store_name: str,
@@ -331,19 +343,20 @@ def _planned(
 
 
 def _unchanged(
-    pointer: Pointer, target: _Target, written: WrittenTree, store_name: str, warnings: Sequence[str]
+    pointer: Pointer, target: Target, written: WrittenTree, store_name: str, warnings: Sequence[str]
 ) -> Registered:
-    return replace(_result(pointer, target, target.tip, written.stats, store_name, warnings), created=False)
+    return replace(result_of(pointer, target, target.tip, written.stats, store_name, warnings), created=False)
 
 
-def _result(
+def result_of(
     pointer: Pointer,
-    target: _Target,
+    target: Target,
     commit: str,
     stats: WriteStats,
     store_name: str,
     warnings: Sequence[str],
 ) -> Registered:
+    """What is said of a version that was committed."""
     return Registered(
         ref=pointer.id,
         created=True,

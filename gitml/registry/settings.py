@@ -144,6 +144,13 @@ class TrustedStores:
         location = self._read().get(repository, {}).get(store)
         return location if isinstance(location, str) else None
 
+    def locations(self, repository: str) -> Mapping[str, str]:
+        """Everything that is remembered for a repository, by name."""
+        known = self._read().get(repository)
+        if not isinstance(known, dict):
+            return {}
+        return {name: said for name, said in known.items() if isinstance(said, str)}
+
     def remember(self, repository: str, store: str, location: str) -> bool:
         """Remember a location; False where this machine's state folder cannot be written."""
         known = self._read()

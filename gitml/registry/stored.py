@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from gitml.errors import IntegrityError, UsageError
 from gitml.model.names import VersionId
+from gitml.model.source_url import is_url, typed_source
+from gitml.registry.external import contents_of
+from gitml.registry.origins import Origins
 from gitml.registry.resolve import resolve
 from gitml.registry.stores import DEFAULT, EMBEDDED, StoreSet
 from gitml.registry.workspace import Workspace
@@ -77,8 +80,7 @@ def open_file(ws: Workspace, ref: str, *, rev: str | None = None) -> io.RawIOBas
     found = resolve(ws, ref, rev=rev)
     if found.path is None:
         raise UsageError(f"{ref} names no file", code="no-path", hint=f"{found.id}:PATH")
-    store, root = ws.stores(ws.at(found.commit).config).locate(found.pointer)
-    return store.tree(root, expected=found.pointer.contents, label=str(found.id)).open(found.path)
+    return contents_of(ws, ws.at(found.commit).config, found.pointer).open(found.path)
 
 
 def stores(ws: Workspace) -> tuple[StoreInfo, ...]:
@@ -100,7 +102,11 @@ def stores(ws: Workspace) -> tuple[StoreInfo, ...]:
 
 
 def trust(ws: Workspace, name: str) -> Trusted:
-    """Accept the present location of a store on this machine."""
+    """Accept the present location of a store on this machine, or a location that versions may refer to."""
+    if is_url(name):
+        source = typed_source(name)
+        known, said = Origins(ws.stores(ws.config), ws.identity_url()).trust(source)
+        return Trusted(name=str(source), location=said, before=known)
     before, location = ws.stores(ws.config).trust(name)
     return Trusted(name=name, location=location, before=before)
 

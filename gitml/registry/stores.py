@@ -71,6 +71,11 @@ class StoreSet:
         return self._open[EMBEDDED]
 
     @property
+    def settings(self) -> Settings:
+        """What the user overrides."""
+        return self._settings
+
+    @property
     def has_embedded(self) -> bool:
         """Whether anything was ever written to the embedded store."""
         return (self._state / "store").is_dir()
@@ -143,6 +148,10 @@ class StoreSet:
         if name in self._settings.store_urls or self._settings.options(name).endpoint_url is not None:
             return None
         return self.config.stores[name].endpoint_url if name in self.config.stores else None
+
+    def endpoint(self, name: str) -> str | None:
+        """The server that the repository names for a store, where the user's own settings do not."""
+        return self._endpoint(name)
 
     def _whole(self, name: str) -> str:
         """What the repository says of a store's place, its server included."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import fsspec.asyn
 from adlfs import AzureBlobFileSystem
+from azure.core import MatchConditions
 from azure.core import exceptions as sdk
 from azure.core.credentials import AzureSasCredential
 from azure.core.pipeline.transport import AioHttpTransport
@@ -24,7 +25,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from gitml.errors import AccessDenied, UsageError
 from gitml.model.store_url import StoreUrl, check_endpoint
-from gitml.store.remote_client import MARK, Held, Page, Reply, UploadBody
+from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
 
@@ -98,15 +99,18 @@ class AzureClient:
         service: BlobServiceClient = self._files.service_client
         return service.get_blob_client(self._container, key)
 
-    async def head(self, key: str) -> Held:
-        found = await self._blob(key).get_blob_properties()
-        return Held(size_bytes=found.size, mark=(found.metadata or {}).get(MARK))
+    async def head(self, key: str, pin: Pin | None = None) -> Held:
+        found = await self._blob(key).get_blob_properties(**_pinned(pin))
+        mark = (found.metadata or {}).get(MARK)
+        return Held(size_bytes=found.size, mark=mark, etag=bare_etag(found.etag))
 
     @asynccontextmanager
-    async def get(self, key: str, start: int, end: int | None) -> AsyncIterator[Reply]:
+    async def get(
+        self, key: str, start: int, end: int | None, pin: Pin | None = None
+    ) -> AsyncIterator[Reply]:
         length = None if end is None else end - start
         stream = await self._blob(key).download_blob(
-            start if start or length is not None else None, length, max_concurrency=1
+            start if start or length is not None else None, length, max_concurrency=1, **_pinned(pin)
         )
         span: str = stream.properties.content_range or ""
         whole = int(span.rpartition("/")[2]) if "/" in span else stream.size
@@ -114,7 +118,8 @@ class AzureClient:
         async def blocks() -> AsyncIterator[bytes]:
             yield await stream.readall()
 
-        yield Reply(start=start, size_bytes=stream.size, object_bytes=whole, blocks=blocks())
+        etag = bare_etag(stream.properties.etag)
+        yield Reply(start=start, size_bytes=stream.size, object_bytes=whole, blocks=blocks(), etag=etag)
 
     async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
         sending = [body]
@@ -133,13 +138,16 @@ class AzureClient:
     async def delete(self, key: str) -> None:
         await self._blob(key).delete_blob()
 
-    async def page(self, prefix: str, following: str | None) -> Page:
+    async def page(self, prefix: str, following: str | None, *, versions: bool = False) -> Page:
+        # Version ids are not asked for: an etag names the bytes of a blob as well.
         container = self._files.service_client.get_container_client(self._container)
         pages: Any = container.list_blobs(
             name_starts_with=prefix or None, results_per_page=_PAGE_OBJECTS
         ).by_page(following)
         async for found in pages:
-            objects = [(blob.name, blob.size) async for blob in found]
+            objects = [
+                Listed(key=blob.name, size_bytes=blob.size, etag=bare_etag(blob.etag)) async for blob in found
+            ]
             return Page(objects=tuple(objects), following=pages.continuation_token or None)
         return Page(objects=(), following=None)
 
@@ -155,6 +163,12 @@ class AzureClient:
         if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
             return _refusal(error)
         return _trouble(error)
+
+
+def _pinned(pin: Pin | None) -> dict[str, Any]:
+    if pin is None or pin.etag is None:
+        return {}
+    return {"etag": f'"{pin.etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
 class _Secrets:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gitml.model.progress import SILENT, Progress
 from gitml.store.medium import Buffer
 
 
@@ -27,11 +28,25 @@ class Target(Protocol):
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Read back what was written; number of bytes read."""
 
-    def finish(self) -> None:
-        """All is written and its digest is right."""
+    def finish(self, digest: bytes | None = None) -> None:
+        """All is written and its digest is right; the digest, where it was not known at the beginning."""
 
     def discard(self) -> None:
         """It will not be finished; called instead of `finish`, after all writes ended."""
+
+
+class Fetches(Protocol):
+    """What can send the bytes of files to a sink."""
+
+    def fetch(
+        self,
+        entries: Iterable[FileEntry],
+        sink: Sink,
+        *,
+        progress: Progress = SILENT,
+        jobs: int | None = None,
+    ) -> None:
+        """Send files to a sink, each only with the right bytes."""
 
 
 class Sink(Protocol):

@@ -15,17 +15,16 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gitml.errors import Busy, Conflict, GitMLError
 from gitml.model.progress import SILENT, Progress
-from gitml.store.entries import FileEntry
+from gitml.store.entries import Fetches, FileEntry
 from gitml.store.filecache import FileCache
 from gitml.store.folders import Folders, NotAFolder, translated
 from gitml.store.medium import Buffer
 from gitml.store.planning import Blocked, PlacePlan, plan_placement, stamp_of
-from gitml.store.reader import TreeReader
 from gitml.store.scanning import FolderState, scan
 
 __all__ = ["Blocked", "FolderState", "PlacePlan", "Placed", "place", "plan_placement", "scan"]
@@ -49,7 +48,7 @@ class Placed:
 
 def place(
     plan: PlacePlan,
-    reader: TreeReader,
+    reader: Fetches,
     cache: FileCache,
     *,
     progress: Progress = SILENT,
@@ -82,7 +81,7 @@ def place(
 
 def _place(
     plan: PlacePlan,
-    reader: TreeReader,
+    reader: Fetches,
     cache: FileCache,
     folders: Folders,
     progress: Progress,
@@ -293,11 +292,12 @@ class _TargetFile:
         with _explained(self._entry.path), self._opened() as descriptor:
             return os.preadv(descriptor, [buffer], offset)
 
-    def finish(self) -> None:
+    def finish(self, digest: bytes | None = None) -> None:
         """See :class:`gitml.store.entries.Target`."""
+        entry = self._entry if digest is None else replace(self._entry, digest=digest)
         try:
             with _explained(self._entry.path), self._opened() as descriptor:
-                self._writer.rename(self._entry, self._temporary, self._folder, self._name, descriptor)
+                self._writer.rename(entry, self._temporary, self._folder, self._name, descriptor)
         except BaseException:
             self._writer.unlink(self._folder, self._temporary)
             raise

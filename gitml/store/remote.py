@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 _REFUSED_HINT: Final = "check the store's URL and server: it refuses a call that every store needs"
 
 
-class _CutError(Exception):
+class CutError(Exception):
     """An answer ended early, or is not the one that was asked for."""
 
 
@@ -50,7 +50,7 @@ class _StalledError(Exception):
 
 
 @dataclass(slots=True)
-class _Call:
+class Call:
     """One call of the medium, over all its attempts."""
 
     verb: str
@@ -62,7 +62,7 @@ class _Call:
     renewed: bool = False
 
 
-class _FailedError(Exception):
+class FailedError(Exception):
     """A call failed for good, or in a way that its caller understands."""
 
     def __init__(self, failure: Failure) -> None:
@@ -99,10 +99,10 @@ class RemoteMedium:
 
     def _look(self, name: str) -> Held | None:
         check_object_name(name)
-        call = _Call("head", name)
+        call = Call("head", name)
         try:
             return self._made(call, lambda _: self._client.head(self._prefix + name))
-        except _FailedError as failed:
+        except FailedError as failed:
             if failed.failure.kind is FailureKind.ABSENT:
                 return None
             raise self._error(call, failed.failure) from failed.__cause__
@@ -149,7 +149,7 @@ class RemoteMedium:
                 if stop > reply.object_bytes:
                     raise self._short(name, reply.object_bytes, start, stop)
                 if (reply.start, reply.size_bytes) != (start, stop - start):
-                    raise _CutError(f"it answered {reply.size_bytes} bytes from {reply.start}")
+                    raise CutError(f"it answered {reply.size_bytes} bytes from {reply.start}")
                 take, received = begin(reply), 0
                 async for block in reply.blocks:
                     pulse.beat()
@@ -158,12 +158,12 @@ class RemoteMedium:
                         break
                     take(block)
                 if received != reply.size_bytes:
-                    raise _CutError(f"{received} bytes came instead of {reply.size_bytes}")
+                    raise CutError(f"{received} bytes came instead of {reply.size_bytes}")
 
-        call = _Call("get", name)
+        call = Call("get", name)
         try:
             self._made(call, attempt, watch=self._client.meters_reads)
-        except _FailedError as failed:
+        except FailedError as failed:
             if failed.failure.kind is FailureKind.RANGE:
                 self._empty(name, start, end)
                 return
@@ -180,7 +180,7 @@ class RemoteMedium:
 
     def put(self, name: str, body: Buffers) -> None:
         check_object_name(name)
-        call = _Call("put", name, writes=True, size_bytes=body_size(body))
+        call = Call("put", name, writes=True, size_bytes=body_size(body))
         mark = secrets.token_hex(8)
         try:
             self._made(
@@ -189,12 +189,12 @@ class RemoteMedium:
                     self._prefix + name, UploadBody(body, pulse), mark, create=False
                 ),
             )
-        except _FailedError as failed:
+        except FailedError as failed:
             raise self._error(call, failed.failure) from failed.__cause__
 
     def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
         check_object_name(name)
-        call = _Call("put", name, writes=True, size_bytes=body_size(body))
+        call = Call("put", name, writes=True, size_bytes=body_size(body))
         mark = secrets.token_hex(8)
         try:
             self._made(
@@ -203,13 +203,13 @@ class RemoteMedium:
                     self._prefix + name, UploadBody(body, pulse), mark, create=True
                 ),
             )
-        except _FailedError as failed:
+        except FailedError as failed:
             if failed.failure.kind is not FailureKind.EXISTS:
                 raise self._error(call, failed.failure) from failed.__cause__
             return self._whose(call, mark)
         return PutOutcome.CREATED
 
-    def _whose(self, call: _Call, mark: str) -> PutOutcome:
+    def _whose(self, call: Call, mark: str) -> PutOutcome:
         """The name is taken: by an attempt whose reply was lost (the SDKs make some unasked), or by another."""
         try:
             held = self._look(call.name)
@@ -222,10 +222,10 @@ class RemoteMedium:
     def delete(self, name: str) -> bool:
         if self.head(name) is None:
             return False
-        call = _Call("delete", name, writes=True)
+        call = Call("delete", name, writes=True)
         try:
             self._made(call, lambda _: self._client.delete(self._prefix + name))
-        except _FailedError as failed:
+        except FailedError as failed:
             if failed.failure.kind is FailureKind.ABSENT:
                 return True  # it was there a moment ago: an attempt whose reply was lost took it away
             raise self._error(call, failed.failure) from failed.__cause__
@@ -234,7 +234,7 @@ class RemoteMedium:
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         if prefix:
             check_object_name(prefix.rstrip("/"))
-        call = _Call("list", prefix or ".")
+        call = Call("list", prefix or ".")
         following: str | None = None
         while True:
 
@@ -243,12 +243,12 @@ class RemoteMedium:
 
             try:
                 found = self._made(call, page)
-            except _FailedError as failed:
+            except FailedError as failed:
                 raise self._error(call, failed.failure) from failed.__cause__
-            for key, size in found.objects:
-                name = key.removeprefix(self._prefix)
-                if key.startswith(self._prefix + prefix) and _is_object(name):
-                    yield name, size
+            for one in found.objects:
+                name = one.key.removeprefix(self._prefix)
+                if one.key.startswith(self._prefix + prefix) and _is_object(name):
+                    yield name, one.size_bytes
             following = found.following
             if following is None:
                 return
@@ -256,12 +256,12 @@ class RemoteMedium:
     # -- attempts
 
     def _made(
-        self, call: _Call, attempt: Callable[[Pulse], Coroutine[Any, Any, _T]], *, watch: bool = True
+        self, call: Call, attempt: Callable[[Pulse], Coroutine[Any, Any, _T]], *, watch: bool = True
     ) -> _T:
         """The result of a call, after as many attempts as it takes.
 
         Raises:
-            _FailedError: The store refused, or went on failing.
+            FailedError: The store refused, or went on failing.
         """
         while True:
             call.attempts += 1
@@ -274,12 +274,12 @@ class RemoteMedium:
                 if failure is None:
                     raise
                 if not self._again(call, failure):
-                    raise _FailedError(failure) from error
+                    raise FailedError(failure) from error
             else:
                 self._patience.answered()
                 return result
 
-    def _again(self, call: _Call, failure: Failure) -> bool:
+    def _again(self, call: Call, failure: Failure) -> bool:
         """Whether the failed call is to be made again, after the wait that it needs."""
         if failure.kind is FailureKind.EXPIRED and not call.renewed:
             call.renewed = True
@@ -292,10 +292,10 @@ class RemoteMedium:
         call.was_lost |= failure.kind is FailureKind.LOST
         return self._patience.wait(call.attempts, failure)
 
-    def _failure(self, call: _Call, error: Exception) -> Failure | None:
+    def _failure(self, call: Call, error: Exception) -> Failure | None:
         if isinstance(error, _StalledError) and call.verb == "put" and not error.has_begun:
             return Failure(kind=FailureKind.UNREACHED, reason=str(error))
-        if isinstance(error, _CutError | _StalledError):
+        if isinstance(error, CutError | _StalledError):
             return Failure(kind=FailureKind.LOST, reason=str(error))
         return self._client.failure(error)
 
@@ -316,7 +316,7 @@ class RemoteMedium:
 
     # -- failures
 
-    def _error(self, call: _Call, failure: Failure) -> GitMLError:
+    def _error(self, call: Call, failure: Failure) -> GitMLError:
         """The one place where failures of servers become GitML's."""
         said = redact(failure.reason)
         what = f"{self._client.calls[call.verb]} {call.name} in {self.url}"
@@ -357,7 +357,7 @@ class RemoteMedium:
             context=context,
         )
 
-    def _unknown(self, call: _Call, why: str) -> OutcomeUnknown:
+    def _unknown(self, call: Call, why: str) -> OutcomeUnknown:
         return OutcomeUnknown(
             f"{self._client.calls[call.verb]} {call.name} in {self.url}: {why} ({call.attempts} attempts)",
             hint="run the command again",

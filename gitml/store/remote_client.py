@@ -91,11 +91,26 @@ class UploadBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Which object is meant, where one that was written over it would be another.
+
+    Attributes:
+        etag: What the server calls its bytes, without quotes.
+        version_id: The bucket's name of this version of it.
+    """
+
+    etag: str | None = None
+    version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What a look at an object says."""
 
     size_bytes: int
     mark: str | None
+    etag: str | None = None
+    version_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +121,37 @@ class Reply:
         start: Offset of its first byte in the object.
         size_bytes: Bytes that will follow.
         object_bytes: Size of the whole object.
+        etag: What the server calls its bytes, without quotes.
     """
 
     start: int
     size_bytes: int
     object_bytes: int
     blocks: AsyncIterator[bytes]
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An object in a listing."""
+
+    key: str
+    size_bytes: int
+    etag: str | None = None
+    version_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A part of a listing, and how to ask for the next."""
 
-    objects: tuple[tuple[str, int], ...]
+    objects: tuple[Listed, ...]
     following: str | None
+
+
+def bare_etag(text: str | None) -> str | None:
+    """An etag without its quotes; None for one that stands for similar bytes only."""
+    return None if not text or text.startswith("W/") else text.strip('"')
 
 
 class Client(Protocol):
@@ -139,15 +171,20 @@ class Client(Protocol):
     @property
     def url(self) -> str: ...
 
-    async def head(self, key: str) -> Held: ...
+    async def head(self, key: str, pin: Pin | None = None) -> Held:
+        """Look at an object; where one is pinned, at no other."""
 
-    def get(self, key: str, start: int, end: int | None) -> AbstractAsyncContextManager[Reply]: ...
+    def get(
+        self, key: str, start: int, end: int | None, pin: Pin | None = None
+    ) -> AbstractAsyncContextManager[Reply]:
+        """The bytes [start, end) of an object; where one is pinned, of no other."""
 
     async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None: ...
 
     async def delete(self, key: str) -> None: ...
 
-    async def page(self, prefix: str, following: str | None) -> Page: ...
+    async def page(self, prefix: str, following: str | None, *, versions: bool = False) -> Page:
+        """A part of a listing; with `versions` it says version ids, where the server keeps any."""
 
     async def renew(self) -> None:
         """Ask the chain of credentials anew."""

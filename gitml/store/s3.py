@@ -21,7 +21,7 @@ import s3fs
 from botocore import exceptions as sdk
 
 from gitml.model.store_url import StoreUrl, check_endpoint
-from gitml.store.remote_client import MARK, Held, Page, Reply, UploadBody
+from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
 
@@ -31,7 +31,7 @@ _BLOCK_BYTES: Final = 256 << 10
 _ONE_PUT_BYTES: Final = 5 << 30
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
-_ABSENT: Final = {"NoSuchKey", "404", "NotFound"}
+_ABSENT: Final = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _EXISTS: Final = {"PreconditionFailed", "412"}
 _EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
 _NO_SPACE: Final = {"QuotaExceeded", "InsufficientStorage", "507", "XMinioStorageFull", "EntityTooLarge"}
@@ -139,21 +139,29 @@ class S3Client:
         finally:
             await self._note_credentials()
 
-    async def head(self, key: str) -> Held:
-        answer = await self._call("head_object", Key=key)
-        return Held(size_bytes=answer["ContentLength"], mark=answer.get("Metadata", {}).get(MARK))
+    async def head(self, key: str, pin: Pin | None = None) -> Held:
+        answer = await self._call("head_object", Key=key, **_pinned(pin))
+        return Held(
+            size_bytes=answer["ContentLength"],
+            mark=answer.get("Metadata", {}).get(MARK),
+            etag=bare_etag(answer.get("ETag")),
+            version_id=_version_id(answer),
+        )
 
     @asynccontextmanager
-    async def get(self, key: str, start: int, end: int | None) -> AsyncIterator[Reply]:
+    async def get(
+        self, key: str, start: int, end: int | None, pin: Pin | None = None
+    ) -> AsyncIterator[Reply]:
         span = (
             {} if not start and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         )
-        answer = await self._call("get_object", Key=key, **span)
+        answer = await self._call("get_object", Key=key, **span, **_pinned(pin))
         body = answer["Body"]
         size = answer["ContentLength"]
         first, whole = _content_range(answer.get("ContentRange"), size)
         try:
-            yield Reply(start=first, size_bytes=size, object_bytes=whole, blocks=_blocks(body))
+            etag = bare_etag(answer.get("ETag"))
+            yield Reply(start=first, size_bytes=size, object_bytes=whole, blocks=_blocks(body), etag=etag)
         finally:
             body.close()
 
@@ -172,12 +180,26 @@ class S3Client:
     async def delete(self, key: str) -> None:
         await self._call("delete_object", Key=key)
 
-    async def page(self, prefix: str, following: str | None) -> Page:
+    async def page(self, prefix: str, following: str | None, *, versions: bool = False) -> Page:
+        if versions:
+            return await self._page_of_versions(prefix, following)
         after = {} if following is None else {"ContinuationToken": following}
         answer = await self._call("list_objects_v2", Prefix=prefix, **after)
         return Page(
-            objects=tuple((item["Key"], item["Size"]) for item in answer.get("Contents", ())),
+            objects=tuple(_listed(item) for item in answer.get("Contents", ())),
             following=answer.get("NextContinuationToken") if answer.get("IsTruncated") else None,
+        )
+
+    async def _page_of_versions(self, prefix: str, following: str | None) -> Page:
+        """The present version of each object; a bucket without versions has one of each."""
+        key, _, version = (following or "").partition("\0")
+        after = {} if following is None else {"KeyMarker": key, "VersionIdMarker": version}
+        answer = await self._call("list_object_versions", Prefix=prefix, **after)
+        present = (item for item in answer.get("Versions", ()) if item.get("IsLatest"))
+        more = answer.get("IsTruncated") and answer.get("NextKeyMarker")
+        return Page(
+            objects=tuple(_listed(item) for item in present),
+            following=f"{more}\0{answer.get('NextVersionIdMarker', '')}" if more else None,
         )
 
     async def renew(self) -> None:
@@ -202,6 +224,24 @@ class S3Client:
         if isinstance(cause, sdk.ClientError):
             return _refusal(cause)
         return _trouble(cause if isinstance(cause, sdk.BotoCoreError) else error)
+
+
+def _pinned(pin: Pin | None) -> dict[str, str]:
+    if pin is None:
+        return {}
+    condition = {} if pin.etag is None else {"IfMatch": f'"{pin.etag}"'}
+    return condition if pin.version_id is None else condition | {"VersionId": pin.version_id}
+
+
+def _listed(item: Mapping[str, Any]) -> Listed:
+    etag = bare_etag(item.get("ETag"))
+    return Listed(key=item["Key"], size_bytes=item["Size"], etag=etag, version_id=_version_id(item))
+
+
+def _version_id(answer: Mapping[str, Any]) -> str | None:
+    """The version of an object; a bucket that keeps none, or kept none then, says null."""
+    found = answer.get("VersionId")
+    return None if found in (None, "", "null") else str(found)
 
 
 def _variable(names: tuple[str, ...]) -> str | None:

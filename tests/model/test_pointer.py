@@ -17,7 +17,8 @@ from gitml.model.canonical import dump
 from gitml.model.config import Config, initial
 from gitml.model.digest import Digest
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId
-from gitml.model.pointer import Contents, Input, Pointer, Source
+from gitml.model.pointer import Contents, External, Input, Pointer, Source
+from gitml.model.source_url import SourceUrl
 
 GOLDEN = (Path(__file__).parent / "golden" / "pointer.yaml").read_bytes()
 FILE = "models/digits/3/asset.yaml"
@@ -51,6 +52,7 @@ POINTER = Pointer(
     params={"learning_rate": 0.001, "epochs": 5},
     metrics={"accuracy": 0.981},
 )
+EXTERNAL = External(files=2, size_bytes=7, sources=(SourceUrl.parse("s3://team-ml/raw"),))
 VALUE: dict[str, Any] = strict_yaml.load(GOLDEN, file=FILE).value
 
 
@@ -204,9 +206,31 @@ def test_unknown_fields_are_kept_where_they_were() -> None:
 
 
 def test_references_to_data_elsewhere_are_marked() -> None:
-    pointer = replace(POINTER, contents=replace(POINTER.contents, kind="references"))
+    pointer = replace(POINTER, contents=replace(POINTER.contents, external=EXTERNAL))
     assert b"contents:\n  kind: references\n  digest:" in pointer.format()
+    assert (
+        b'  external:\n    files: 2\n    size: 7\n    from:\n      - "s3://team-ml/raw"\n' in pointer.format()
+    )
     assert Pointer.parse(pointer.format(), file=FILE) == pointer
+
+
+@pytest.mark.parametrize(
+    ("contents", "field"),
+    [
+        ({"kind": "references"}, "contents.external.from"),
+        ({"external": {"files": 1, "size": 1, "from": ["s3://team-ml"]}}, "contents.external"),
+        ({"kind": "references", "external": {"files": 1, "size": 1, "from": []}}, "contents.external.from"),
+        ({"kind": "references", "external": {"files": 0, "size": 1, "from": ["s3://team-ml"]}}, "contents.external.files"),
+        ({"kind": "references", "external": {"files": 1, "size": 1, "from": ["memory://x"]}}, "contents.external.from[0]"),
+        ({"kind": "references", "external": {"files": 1, "size": 1, "from": ["s3://b" * 1] * 65}}, "contents.external.from"),
+    ],
+)  # fmt: skip
+def test_what_is_referred_to_is_said_with_that_kind_alone(contents: dict, field: str) -> None:
+    value = copy.deepcopy(VALUE)
+    value["contents"] |= contents
+    with pytest.raises(InvalidInput) as caught:
+        parsed(value)
+    assert field in caught.value.message
 
 
 def test_inputs_of_another_registry() -> None:
@@ -310,7 +334,7 @@ POINTERS = st.builds(
         files=st.integers(1, 2**40),
         store=st.just("default"),
         review=st.lists(st.sampled_from(["README.md", "a b.yaml", "é.json"]), max_size=3).map(tuple),
-        kind=st.sampled_from(["files", "references"]),
+        external=st.none() | st.just(EXTERNAL),
     ),
     inputs=st.lists(
         st.builds(Input, ref=st.just(ID), digest=st.just(D2), role=st.none() | TEXT), max_size=2
