@@ -8,7 +8,7 @@ report progress only to the `progress` they were given.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gitml.forge import detect as _detect
     from gitml.forge.base import Request
     from gitml.forge.local import LocalForge
+    from gitml.git.repository import Repository
     from gitml.model import names as _names
     from gitml.model import where as _where
     from gitml.promotion import history as _history
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gitml.promotion import propose as _propose
     from gitml.promotion import rollback as _rollback
     from gitml.registry import care as _care
+    from gitml.registry import checking as _checking
     from gitml.registry import diff as _diff
     from gitml.registry import doctor as _doctor
     from gitml.registry import drafting as _drafting
@@ -54,6 +56,7 @@ else:
     _plan = LazyModule("gitml.promotion.plan")
     _rollback = LazyModule("gitml.promotion.rollback")
     _care = LazyModule("gitml.registry.care")
+    _checking = LazyModule("gitml.registry.checking")
     _diff = LazyModule("gitml.registry.diff")
     _drafting = LazyModule("gitml.registry.drafting")
     _doctor = LazyModule("gitml.registry.doctor")
@@ -491,7 +494,7 @@ class Registry:
     @property
     def stores(self) -> Stores:
         """The stores of this registry (`gitml store`)."""
-        return Stores(self._open())
+        return Stores(self._open, caller=self._path, progress=self._progress)
 
 
 class Requests:
@@ -560,15 +563,53 @@ class Requests:
         return self._forge_to_change().close(number)
 
 
+def stores(
+    path: Paths = ".",
+    *,
+    registry: Paths | None = None,
+    jobs: int | None = None,
+    progress: Progress = SILENT,
+) -> Stores:
+    """The stores of the registry at or above a folder; `check` of a URL works where there is none, too."""
+
+    def find() -> Workspace:
+        return Workspace.open(path, registry, progress=progress, jobs=jobs)
+
+    return Stores(find, caller=path, progress=progress)
+
+
 class Stores:
     """The stores that this registry's configuration names."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._ws = workspace
+    def __init__(self, find: Callable[[], Workspace], *, caller: Paths, progress: Progress) -> None:
+        self._find = find
+        self._caller = caller
+        self._progress = progress
+
+    @property
+    def _ws(self) -> Workspace:
+        return self._find()
 
     def list(self) -> tuple[_stored.StoreInfo, ...]:
         """Every store: name, location, where that is said, and whether it is trusted on this machine."""
         return _stored.stores(self._ws)
+
+    def check(self, where: str | None = None) -> _checking.StoreCheck:
+        """Ask a place everything that a store relies on: races writers, reads after writes, ranges, names, speed.
+
+        What it writes is removed again. A place of a kind that promises nothing by itself (see `allow_schemes` in
+        your settings) may be used as a store once this found it fit.
+
+        Args:
+            where: Name of a store, or a URL or path; default is the store `default`. A URL or path needs no registry.
+
+        Raises:
+            PolicyRefused: A promise is broken; `context["faults"]` lists all of them.
+            UsageError: There is no such store.
+            StoreUnavailable, AccessDenied, NoSpace: The place cannot be used at all.
+        """
+        caller = Path(self._caller).resolve()
+        return _checking.check(self._find, where, caller=caller, progress=self._progress)
 
     def trust(self, name: str) -> _stored.Trusted:
         """Accept the present location of a store on this machine.
@@ -583,6 +624,7 @@ class Stores:
 
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
+            UsageError: A malformed part or time.
         """
         return _stored.verify(self._ws, name)
 

@@ -108,6 +108,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 
 STORE: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.store", "list_", "List the stores that are configured."),
+    Entry("check", "gitml.cli.store", "check", "Check what a place guarantees before it is a store."),
     Entry("trust", "gitml.cli.store", "trust", "Accept the present location of a store on this machine."),
     Entry("verify", "gitml.cli.store", "verify", "Check every object of a store."),
     Entry("du", "gitml.cli.store", "du", "Show the bytes that each version takes in a store."),

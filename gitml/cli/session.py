@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gitml.cli.output import Printer
 
 if TYPE_CHECKING:
-    from gitml.api import Registry
+    from gitml.api import Registry, Stores
     from gitml.cli.progress import Reporter
 
 Result = TypeVar("Result")
@@ -61,6 +61,12 @@ class Session:
         from gitml.api import Registry
 
         return Registry(".", registry=self.registry_path, jobs=self.jobs, progress=self.progress)
+
+    def stores(self) -> Stores:
+        """The stores of that registry; there may be none, for commands that can do without."""
+        from gitml.api import stores
+
+        return stores(".", registry=self.registry_path, jobs=self.jobs, progress=self.progress)
 
     def warn(self, message: str) -> None:
         """One line on stderr that a person should read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gitml.cli import render_store
 from gitml.cli import render_work as render
 from gitml.cli.click_parts import LazyGroup, command
 from gitml.cli.commands import STORE
@@ -27,6 +28,26 @@ def list_(session: Session) -> None:
         lambda _, out: render.stores(result, out),
         refs=[one.name for one in result],
     )
+
+
+@command(
+    "check",
+    arguments=[("WHERE", "Name of a store, or a URL or path; the configured default if left out.")],
+    examples=[
+        "gitml store check",
+        "gitml store check s3://team-ml/registry",
+        "gitml store check /mnt/nfs/store",
+    ],
+)
+@click.argument("where", metavar="[URL|NAME]", required=False)
+def check(session: Session, where: str | None) -> None:
+    """Check what a place guarantees before it is a store.
+
+    Writes a few objects, races writers for a name, reads ranges, tries unusual names, measures speed, and removes all
+    of it again. Exits with 12 and the broken promises where the place cannot be a store. A URL or path needs no registry.
+    """
+    result = session.stores().check(where)
+    session.finish(result, render_store.checked, refs=[result.url])
 
 
 @command("trust", arguments=[("NAME", "Name of the store.")], examples=["gitml store trust default"])

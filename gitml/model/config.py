@@ -22,6 +22,8 @@ from gitml.model.user_schema import check_user_schema
 
 SCHEMA: Final = "gitml/config/v1"
 STORE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+DEFAULT_STORE: Final = "default"
+EMBEDDED_STORE: Final = "embedded"
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BRANCH_FORBIDDEN = re.compile(
@@ -44,7 +46,7 @@ _ORDER: Final = KeyOrder(
         "types",
     ),
     below={
-        "stores": KeyOrder(below={"*": KeyOrder(keys=("url", "endpoint_url"))}),
+        "stores": KeyOrder(below={"*": KeyOrder(keys=("url", "endpoint_url", "types"))}),
         "stages": KeyOrder(
             keys=("staging", "production"),
             below={"*": KeyOrder(keys=("from", "require"), below={"require": KeyOrder(keys=("approvals",))})},
@@ -62,12 +64,14 @@ class StoreConfig:
         name: Its name.
         url: Where it lies, as it is written.
         endpoint_url: Server of a remote store that is not the vendor's own; without credentials.
+        types: Asset types whose versions are registered there.
         options: Whatever else is said of it.
     """
 
     name: str
     url: str
     endpoint_url: str | None = None
+    types: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -121,6 +125,11 @@ class Config:
         """The six asset types and those of this registry's own."""
         return (*ASSET_TYPES, *(name for name in self.types if name not in ASSET_TYPES))
 
+    def store_for(self, asset_type: str) -> str:
+        """Name of the store that takes an asset type: the one that lists it, else the default."""
+        takers = (store.name for store in self.stores.values() if asset_type in store.types)
+        return next(takers, DEFAULT_STORE)
+
     @classmethod
     def parse(cls, data: bytes, *, file: str) -> Config:
         """Read a `gitml.yaml`.
@@ -144,16 +153,17 @@ class Config:
             raise FieldError(
                 ("default_branch",), f"is {shown(branch)}, which git allows no branch", "name a branch"
             )
+        types = {name: _type(name, schema) for name, schema in fields.mapping("types").items()}
         return cls(
             registry=registry,
             default_branch=branch,
-            stores={name: _store(name, entry) for name, entry in fields.mapping("stores").items()},
+            stores=_stores(fields.mapping("stores"), {*ASSET_TYPES, *types}),
             stages={name: _stage(name, entry) for name, entry in fields.mapping("stages").items()},
             metrics=_directions(fields.text_mapping("metrics")),
             teams=_teams(Fields(fields.mapping("teams"), ("teams",))),
             forge=_forge(fields.mapping("forge")),
             registries=_registries(fields.text_mapping("registries")),
-            types={name: _type(name, schema) for name, schema in fields.mapping("types").items()},
+            types=types,
             extra=fields.rest(),
         )
 
@@ -163,10 +173,37 @@ def is_branch_name(text: str) -> bool:
     return 0 < len(text) <= _MAX_BRANCH and "*" not in text and _BRANCH_FORBIDDEN.search(text) is None
 
 
+def _stores(entries: dict[str, Any], known_types: set[str]) -> dict[str, StoreConfig]:
+    """Every store; a type goes to one of them, so that nobody has to guess where its bytes are."""
+    stores = {name: _store(name, entry) for name, entry in entries.items()}
+    takers: dict[str, str] = {}
+    for store in stores.values():
+        for number, name in enumerate(store.types):
+            path = ("stores", store.name, "types", number)
+            if name not in known_types:
+                raise FieldError(
+                    path,
+                    f"is {shown(name)}, which is no asset type",
+                    f"one of {', '.join(sorted(known_types))}",
+                )
+            if name in takers:
+                raise FieldError(
+                    path,
+                    f"is {name}, which the store {takers[name]} takes already",
+                    "let one store take each type",
+                )
+            takers[name] = store.name
+    return stores
+
+
 def _store(name: str, entry: Any) -> StoreConfig:
     path = ("stores", name)
     if STORE_NAME.fullmatch(name) is None:
         raise FieldError(path, "is no valid name of a store", f"it must match {STORE_NAME.pattern}")
+    if name == EMBEDDED_STORE:
+        raise FieldError(
+            path, "is the name of every clone's own store inside its repository", "give it another name"
+        )
     fields = Fields(entry, path)
     endpoint = fields.optional_text("endpoint_url")
     if endpoint is not None:
@@ -176,6 +213,7 @@ def _store(name: str, entry: Any) -> StoreConfig:
         name=name,
         url=fields.text("url"),
         endpoint_url=endpoint,
+        types=fields.texts("types"),
         options=fields.rest(),
     )
 

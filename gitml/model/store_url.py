@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
@@ -27,6 +28,8 @@ _ENDPOINT = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?(?:/[A-Za-z0-9._/-]{0,255})?"
 )
 _PREFIX_PART = re.compile(r"[^/\\%?#*]{1,255}")
+_HOST = re.compile(r"(?!-)[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?")
+_OTHER_SCHEME = re.compile(r"[a-z][a-z0-9]{1,31}")
 
 
 class StoreKind(Enum):
@@ -35,9 +38,19 @@ class StoreKind(Enum):
     FOLDER = ""
     S3 = "s3"
     AZURE = "azure"
+    OTHER = "fsspec"
 
 
 _CLOUD: Final = {"s3": StoreKind.S3, "az": StoreKind.AZURE, "abfs": StoreKind.AZURE, "abfss": StoreKind.AZURE}
+# Whatever a user allows: what reads another location, a local file, a web page or a program's memory is no store.
+_NEVER: Final = frozenset(
+    [
+        "arrow", "asynclocal", "asyncwrapper", "blockcache", "cached", "dask", "data", "dir", "dirfs", "dvc", "ext",
+        "filecache", "generic", "gist", "git", "github", "gitlab", "gitml", "hf", "http", "https", "jar", "javascript",
+        "jlab", "jupyter", "libarchive", "local", "memory", "nfs", "pyscript", "reference", "root", "s3a", "s3n",
+        "simplecache", "tar", "unionfs", "wandb", "zip",
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +58,9 @@ class StoreUrl:
     """A location, taken apart.
 
     Attributes:
-        scheme: `file`, `s3`, `az`, `abfs` or `abfss`.
+        scheme: `file`, `s3`, `az`, `abfs`, `abfss`, or one that the user allows.
         path: Path of a folder; empty for a bucket.
-        bucket: Bucket or container; "" for a folder.
+        bucket: Bucket, container, or host with port; "" for a folder.
         account: Storage account and host of an `abfs` location, where given.
         prefix: Path inside the bucket, without slashes at its ends.
     """
@@ -61,7 +74,7 @@ class StoreUrl:
     @property
     def kind(self) -> StoreKind:
         """What kind of medium it is."""
-        return _CLOUD.get(self.scheme, StoreKind.FOLDER)
+        return StoreKind.FOLDER if self.scheme == "file" else _CLOUD.get(self.scheme, StoreKind.OTHER)
 
     @property
     def is_folder(self) -> bool:
@@ -70,8 +83,8 @@ class StoreUrl:
 
     @property
     def extra(self) -> str | None:
-        """Extra of GitML that this kind needs, as in `gitml[s3]`; None where it needs none."""
-        return self.kind.value or None
+        """Extra of GitML that this kind needs, as in `gitml[s3]`; None where none brings it."""
+        return self.kind.value if self.kind in (StoreKind.S3, StoreKind.AZURE) else None
 
     def __str__(self) -> str:
         if self.is_folder:
@@ -80,12 +93,31 @@ class StoreUrl:
         return f"{self.scheme}://{host}" + (f"/{self.prefix}" if self.prefix else "")
 
 
-def parse_store_url(text: str, base: PurePath | None = None) -> StoreUrl:
+def check_scheme(text: str) -> str:
+    """Read a scheme that a user allows beside those that are always allowed.
+
+    Raises:
+        InvalidInput: It is no scheme, or one that can never be a store.
+    """
+    if _OTHER_SCHEME.fullmatch(text) is None or text in _NEVER:
+        why = "can never be a store" if text in _NEVER else "is no scheme"
+        raise InvalidInput(
+            f"{shown(text)} {why}",
+            code="bad-scheme",
+            hint="write the scheme of an fsspec file system, as sftp or gs",
+        )
+    return text
+
+
+def parse_store_url(
+    text: str, base: PurePath | None = None, *, allowed: Collection[str] = frozenset()
+) -> StoreUrl:
     """Read the location of a store.
 
     Args:
         text: A path, `file:///…`, `s3://bucket/…`, `az://container/…` or `abfs[s]://container@account…/…`.
         base: Absolute folder that a relative path starts from; None leaves it relative.
+        allowed: Further schemes that the user's own settings allow; see :func:`check_scheme`.
 
     Raises:
         InvalidInput: It is of another kind, or holds something that could mean more than it says.
@@ -107,9 +139,12 @@ def parse_store_url(text: str, base: PurePath | None = None) -> StoreUrl:
         return _in_cloud(text, scheme, rest)
     if scheme.lower() in (*_CLOUD, "file") and scheme != scheme.lower():
         raise _refused(text, "schemes are written in lower case", text.replace(scheme, scheme.lower(), 1))
-    raise _refused(
-        text, f"`{scheme}:` is no kind of store", "a folder, file:///…, s3://…, az://… or abfs://…"
-    )
+    if scheme in allowed and scheme not in _NEVER and match["slashes"]:
+        return _elsewhere(text, scheme, rest)
+    hint = "a folder, file:///…, s3://…, az://… or abfs://…"
+    if _OTHER_SCHEME.fullmatch(scheme) is not None and scheme not in _NEVER and match["slashes"]:
+        hint += f"; or allow it in your own settings: allow_schemes: [{scheme}]"
+    raise _refused(text, f"`{scheme}:` is no kind of store", hint)
 
 
 def check_endpoint(text: str, *, allow_http: bool = False) -> str:
@@ -199,11 +234,29 @@ def _in_cloud(text: str, scheme: str, rest: str) -> StoreUrl:
             f"{shown(redact(bucket))} is no name of a bucket or container",
             "lower-case letters, digits and -",
         )
+    return StoreUrl(scheme=scheme, bucket=bucket, account=account, prefix=_prefix(text, prefix))
+
+
+def _elsewhere(text: str, scheme: str, rest: str) -> StoreUrl:
+    """A location of a scheme that the user allows: a host or bucket, and a plain path."""
+    host, _, prefix = rest.partition("/")
+    if "@" in host:
+        raise _refused(
+            text,
+            "credentials do not belong into it",
+            "remove what stands before the @; your own settings name the user: stores.NAME.options.username",
+        )
+    if _HOST.fullmatch(host) is None or ".." in host:
+        raise _refused(text, f"{shown(redact(host))} is no host or bucket", f"{scheme}://HOST/PATH")
+    return StoreUrl(scheme=scheme, bucket=host, prefix=_prefix(text, prefix))
+
+
+def _prefix(text: str, prefix: str) -> str:
     prefix = prefix.removesuffix("/")
     parts = prefix.split("/") if prefix else []
     if any(_PREFIX_PART.fullmatch(part) is None or part in (".", "..") for part in parts):
         raise _refused(text, "its path has an empty part, `.`, `..`, or one of % ? # *", "write a plain path")
-    return StoreUrl(scheme=scheme, bucket=bucket, account=account, prefix=prefix)
+    return prefix
 
 
 def _refused(text: str, why: str, hint: str) -> InvalidInput:

@@ -113,7 +113,7 @@ class GarbageCollection:
 def forget(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = False) -> Forgotten:
     """Remove a version from a store: see :meth:`gitml.api.Stores.forget`."""
     key = version_key(ws, ref)
-    name, opened = open_store_named(ws.stores(ws.config), store)
+    name, opened = open_store_named(ws.stores(ws.config), store, asset_type=key.id.asset.type)
     root = _root_or_none(opened, key, name)
     refuse_named(ws, key.id)
     result = Forgotten(

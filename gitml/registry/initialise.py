@@ -14,6 +14,7 @@ from gitml.git.urls import check_url, same_remote
 from gitml.model import config as configuration
 from gitml.model.store_url import parse_store_url
 from gitml.registry.committing import commit_on
+from gitml.registry.settings import load_settings
 from gitml.registry.snapshot import CONFIG_FILE
 
 
@@ -141,7 +142,7 @@ def _new(folder: Path, location: str | None, remote: str | None) -> Initialised:
 
 def _recorded(store: str, folder: Path) -> str:
     """How `gitml.yaml` names the store: relative where it lies beside or under the registry, else absolute."""
-    parsed = parse_store_url(store)
+    parsed = parse_store_url(store, allowed=load_settings().allow_schemes)
     if not parsed.is_folder:
         return store
     path = Path(os.path.abspath(parsed.path))  # noqa: PTH100, symbolic links stay as typed

@@ -29,12 +29,12 @@ from gitml.registry.numbering import (
     refuse_confusable,
     refuse_taken,
 )
-from gitml.registry.review import review_copies
+from gitml.registry.review import ReviewedSource
 from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
-from gitml.registry.stores import DEFAULT
+from gitml.registry.stores import DEFAULT, EMBEDDED
 from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.source import FolderSource
+from gitml.store.source import FolderSource, Source
 from gitml.store.sourcecache import SourceCache
 from gitml.store.store import Root, RootKey, Store, WriteStats, WrittenTree
 
@@ -153,7 +153,7 @@ def register(
     locations = [ws.caller / path for path in paths]
     cache = None if follow_links or dry_run else _source_cache(ws, locations)
     source = FolderSource(locations, follow_links=follow_links, cache=cache)
-    store_name, store = ws.stores(config).target(offline=offline)
+    store_name, store = ws.stores(config).target(asset.type, offline=offline)
     existing = existing_versions(ws, asset)
     refuse_confusable(existing, asset, given)
     if given.bump is not None:
@@ -169,12 +169,12 @@ def register(
     refuse_taken(existing, asset, given)
     version = claim_version(ws, config, store, asset, given, existing, written)
     pointer = replace(draft, id=version, contents=contents_in(written.root))
-    commit = commit_version(ws, target, pointer, review_copies(store.tree(written.root)))
+    commit = commit_version(ws, target, pointer, reviewed.copies(store.tree(written.root)))
     return result_of(pointer, target, commit, written.stats, store_name, warnings)
 
 
 def _stored(
-    ws: Workspace, store: Store, source: FolderSource, earlier: Sequence[Root], cache: SourceCache | None
+    ws: Workspace, store: Store, source: Source, earlier: Sequence[Root], cache: SourceCache | None
 ) -> WrittenTree:
     try:
         written = store.write(source, earlier=earlier, progress=ws.progress)
@@ -279,7 +279,7 @@ def contents_in(root: Root) -> Contents:
         listing=root.listing,
         size_bytes=root.size_bytes,
         files=root.files,
-        store=DEFAULT,
+        store=store,
         review=(),
     )
 

@@ -11,7 +11,7 @@ from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
 from gitml.store.replicate import Replication
 from gitml.store.replicate import replicate as run_replicate
-from gitml.store.store import RootKey, Store, open_store
+from gitml.store.store import RootKey, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def _open(ws: Workspace, text: str) -> Store:
     found = ws.stores(ws.config)
     if text == EMBEDDED or text in found.names():
         return open_store_named(found, text)[1]
-    return open_store(text, base=ws.caller, jobs=ws.jobs)
+    return found.elsewhere(text, ws.caller)
 
 
 def _partly(ws: Workspace, found: Replication, a: str, b: str) -> PartlyDone:

@@ -111,9 +111,16 @@ def trust(ws: Workspace, name: str) -> Trusted:
     return Trusted(name=name, location=location, before=before)
 
 
-def open_store_named(found: StoreSet, name: str | None) -> tuple[str, Store]:
-    """The store of that name, `embedded` included; without a name the configured default, else the embedded one."""
-    chosen = name or (DEFAULT if DEFAULT in found.names() else EMBEDDED)
+def open_store_named(
+    found: StoreSet, name: str | None, *, asset_type: str | None = None
+) -> tuple[str, Store]:
+    """The store of that name, `embedded` included.
+
+    Without a name it is the one that takes the asset type, or else the default; where that is not configured, the
+    embedded one.
+    """
+    usual = DEFAULT if asset_type is None else found.config.store_for(asset_type)
+    chosen = name or (usual if usual in found.names() else EMBEDDED)
     return chosen, found.embedded if chosen == EMBEDDED else found.configured(chosen)
 
 

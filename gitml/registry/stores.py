@@ -10,19 +10,30 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gitml.errors import AccessDenied, GitMLError, IntegrityError, InvalidInput, NotFound, UsageError
-from gitml.model.config import Config
+from gitml.errors import (
+    AccessDenied,
+    GitMLError,
+    IntegrityError,
+    InvalidInput,
+    NotFound,
+    PolicyRefused,
+    UsageError,
+)
+from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE, Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
 from gitml.model.progress import Progress
-from gitml.model.store_url import parse_store_url
-from gitml.registry.settings import Settings, TrustedStores
+from gitml.model.store_url import StoreKind, parse_store_url
+from gitml.registry.settings import CheckedStores, Settings, TrustedStores
+from gitml.store.cache import cache_for
 from gitml.store.folder import FolderMedium
+from gitml.store.medium import Medium
+from gitml.store.opening import open_medium
 from gitml.store.remote_options import RemoteOptions
-from gitml.store.store import Root, RootKey, Store, open_store
+from gitml.store.store import Root, RootKey, Store
 
-DEFAULT = "default"
-EMBEDDED = "embedded"
+DEFAULT = DEFAULT_STORE
+EMBEDDED = EMBEDDED_STORE
 
 
 class StoreSet:
@@ -92,7 +103,7 @@ class StoreSet:
             InvalidInput: Its URL is malformed or of a kind that is not allowed.
         """
         try:
-            parsed = parse_store_url(self._said(name), self._base)
+            parsed = parse_store_url(self._said(name), self._base, allowed=self._settings.allow_schemes)
         except InvalidInput as error:
             where = "your settings" if name in self._settings.store_urls else "gitml.yaml"
             raise InvalidInput(
@@ -123,19 +134,38 @@ class StoreSet:
             UsageError: No such store is configured.
             InvalidInput: Its URL is malformed or of a kind that is not allowed.
             AccessDenied: Its location changed since it was last used on this machine.
+            PolicyRefused: It is of a kind that promises nothing, and nobody checked it, or it was found unfit.
         """
         if name not in self._open:
-            location = self.location(name)
-            if name not in self._settings.store_urls:
-                self._check_trust(name)
-            self._open[name] = open_store(
-                location,
-                journal=self._state / "journal",
-                cache=self._state / "cache",
-                jobs=self._jobs,
-                options=self._options(name),
-            )
+            refuse_unchecked(self.location(name), self._settings)
+            medium = self.medium(name)
+            cache = cache_for(medium, self._settings.cache)
+            if cache is not None and cache.problem is not None:
+                self._progress.note(f"no cache is used: {cache.problem}")
+            self._open[name] = Store(medium, journal=self._state / "journal", cache=cache, jobs=self._jobs)
         return self._open[name]
+
+    def medium(self, name: str) -> Medium:
+        """The place of a configured store, whether or not it is fit to be one.
+
+        Raises:
+            UsageError: No such store is configured.
+            InvalidInput: Its URL is malformed or of a kind that is not allowed.
+            AccessDenied: Its location changed since it was last used on this machine.
+        """
+        location = self.location(name)
+        if name not in self._settings.store_urls:
+            self._check_trust(name)
+        return open_medium(location, options=self._options(name), allowed=self._settings.allow_schemes)
+
+    def elsewhere(self, text: str, base: Path) -> Store:
+        """The store at a URL or path that the user typed.
+
+        Raises:
+            InvalidInput: The URL is malformed or of a kind that is not allowed.
+            PolicyRefused: As for :meth:`configured`.
+        """
+        return Store(checked_place(text, base, self._settings), jobs=self._jobs)
 
     def _options(self, name: str) -> RemoteOptions:
         """The user's settings for a remote store; the repository may add the server of the URL that it names."""
@@ -200,11 +230,12 @@ class StoreSet:
             return True
         return TrustedStores().location(self._repository, name) == self._whole(name)
 
-    def target(self, *, offline: bool = False) -> tuple[str, Store]:
-        """Where `register` writes: the configured store, or the embedded one where there is none."""
-        if offline or DEFAULT not in self.names():
+    def target(self, asset_type: str, *, offline: bool = False) -> tuple[str, Store]:
+        """Where `register` writes: the store that takes the type, or the embedded one where there is none."""
+        name = self.config.store_for(asset_type)
+        if offline or name not in self.names():
             return EMBEDDED, self.embedded
-        return DEFAULT, self.configured(DEFAULT)
+        return name, self.configured(name)
 
     def key(self, version: VersionId) -> RootKey:
         """Name of a version's root in every store."""
@@ -274,3 +305,51 @@ class StoreSet:
     def holds(self, pointer: Pointer, *, shared: bool = False) -> bool:
         """Whether every object of the pointer's tree is in a store; see :meth:`missing`."""
         return not self.missing(pointer, shared=shared)
+
+
+def place(text: str, base: Path, settings: Settings) -> Medium:
+    """The place at a URL or path that the user typed, whether or not it is fit to be a store.
+
+    What the user's settings say of a store at that very URL holds for it.
+
+    Raises:
+        InvalidInput: The URL is malformed or of a kind that is not allowed.
+    """
+    known = next((name for name, url in settings.store_urls.items() if url == text), "")
+    return open_medium(text, base=base, options=settings.options(known), allowed=settings.allow_schemes)
+
+
+def checked_place(text: str, base: Path, settings: Settings) -> Medium:
+    """As :func:`place`, for a place that is about to be used as a store.
+
+    Raises:
+        PolicyRefused: It is of a kind that promises nothing, and nobody checked it, or it was found unfit.
+    """
+    medium = place(text, base, settings)
+    refuse_unchecked(text, settings)
+    return medium
+
+
+def unproven(text: str, settings: Settings) -> str | None:
+    """The location, where it is of a kind that only a check can say something about; None for the others."""
+    parsed = parse_store_url(text, allowed=settings.allow_schemes)
+    return str(parsed) if parsed.kind is StoreKind.OTHER else None
+
+
+def refuse_unchecked(text: str, settings: Settings) -> None:
+    """Refuse a place whose kind promises nothing, unless a check on this machine found it fit.
+
+    Raises:
+        PolicyRefused: Nobody checked it, or it was found unfit.
+    """
+    location = unproven(text, settings)
+    fit = True if location is None else CheckedStores().is_fit(location)
+    if fit:
+        return
+    why = "was found unfit to be a store" if fit is False else "was never checked on this machine"
+    raise PolicyRefused(
+        f"{location} {why}, and its kind promises nothing by itself",
+        code="store-unfit" if fit is False else "store-unchecked",
+        hint=f"gitml store check {location}",
+        context={"store": location, "reasons": [why]},
+    )

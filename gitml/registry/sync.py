@@ -219,18 +219,22 @@ def _send_bytes(ws: Workspace, branch: PushedBranch, totals: _Totals) -> None:
         root = stores.embedded.root(stores.key(id_))
         if root is None or root.tree != pointer.contents.digest:
             continue
-        if DEFAULT not in stores.names():
+        name = pointer.contents.store
+        if name not in stores.names():
             raise UsageError(
-                f"the bytes of {id_} are in this clone's embedded store, and no store is configured to send them to",
+                f"the bytes of {id_} are in this clone's embedded store, and no store {name!r} is configured "
+                "to send them to",
                 code="no-store",
-                hint="gitml init --store URL|PATH",
-                context={"ref": str(id_)},
+                hint="gitml init --store URL|PATH"
+                if name == DEFAULT
+                else f"add stores.{name}.url to gitml.yaml",
+                context={"ref": str(id_), "store": name},
             )
-        target = stores.configured(DEFAULT)
+        target = stores.configured(name)
         present = target.root(stores.key(id_))
         if present is not None and present.tree == root.tree:
             continue
-        ws.progress.note(f"sending {id_} ({root.files} files) to the store {DEFAULT}")
+        ws.progress.note(f"sending {id_} ({root.files} files) to the store {name}")
         tree = stores.embedded.tree(root, expected=pointer.contents, label=str(id_))
         earlier = [
             target.root(stores.key(VersionId(asset=id_.asset, version=v)))

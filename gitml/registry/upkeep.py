@@ -94,7 +94,7 @@ class Purged:
 def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = False) -> Purged:
     """Remove what only one version uses, at once: see :meth:`gitml.api.Stores.purge`."""
     key = version_key(ws, ref)
-    name, opened = open_store_named(ws.stores(ws.config), store)
+    name, opened = open_store_named(ws.stores(ws.config), store, asset_type=key.id.asset.type)
     plan = plan_purge(opened, key)
     if plan.holders:
         raise _shared(key, plan.holders)

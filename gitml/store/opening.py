@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -15,26 +16,44 @@ if TYPE_CHECKING:
     from gitml.store.remote_client import Client
 
 
-def open_medium(url: str, *, base: PurePath | None = None, options: RemoteOptions | None = None) -> Medium:
+def open_medium(
+    url: str,
+    *,
+    base: PurePath | None = None,
+    options: RemoteOptions | None = None,
+    allowed: Collection[str] = frozenset(),
+) -> Medium:
     """The medium at a URL or path; nothing is asked of a server yet.
+
+    Args:
+        url: Where it is.
+        base: Folder that a relative path starts from.
+        options: What the user says about it.
+        allowed: Schemes that the user allows beside the usual ones. Whether such a place is fit is for the caller.
 
     Raises:
         InvalidInput: The URL is malformed or of a kind that is not allowed.
         UsageError: The extra that brings its client is not installed, or the URL says too little.
     """
-    parsed = parse_store_url(url, base or Path.cwd())
+    parsed = parse_store_url(url, base or Path.cwd(), allowed=allowed)
     if parsed.is_folder:
         return FolderMedium(Path(parsed.path))
     options = options or RemoteOptions()
     try:
+        if parsed.kind is StoreKind.OTHER:
+            from gitml.store.fsspec_medium import open_fsspec
+
+            return open_fsspec(parsed, options)
         from gitml.store.remote import RemoteMedium
 
         return RemoteMedium(_client(parsed, options), parsed.prefix, options)
     except ImportError as error:
+        need = f"the extra {parsed.extra}" if parsed.extra else "another package"
+        package = f"'gitml[{parsed.extra}]'" if parsed.extra else "the package that it names"
         raise UsageError(
-            f"stores on {parsed.scheme}:// need the extra {parsed.extra}: {error}",
+            f"stores on {parsed.scheme}:// need {need}: {error}",
             code="extra-missing",
-            hint=f"pip install 'gitml[{parsed.extra}]'",
+            hint=f"pip install {package}",
         ) from error
 
 

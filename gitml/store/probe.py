@@ -14,105 +14,72 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import Enum
+from pathlib import Path
 from typing import Final
 
-from gitml.errors import GitMLError, IntegrityError, NotFound, PolicyRefused
-from gitml.store.medium import Medium, PutOutcome
+from gitml.errors import (
+    GitMLError,
+    IntegrityError,
+    NotFound,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
+from gitml.model.progress import SILENT, Progress
+from gitml.store.capabilities import Capabilities, Finding, Verdict
+from gitml.store.folder import FolderMedium
+from gitml.store.medium import Buffers, Medium, PutOutcome, body_size
 
 _WRITERS: Final = 8
 _ROUNDS: Final = 10
 _SPEED_BYTES: Final = 32 << 20
+_FIRST_SPEED_BYTES: Final = 1 << 20
+_SPEED_S: Final = 2.0
+_REFUSED_NAMES: Final = {"ENAMETOOLONG", "EILSEQ", "EINVAL", "ENOTSUP"}
 _NAMES: Final = (
     "plain", "with space", "plus+percent%20", "ümlaut", "日本語", "e\u0301", "a=b&c=d", "quote'\"", "UPPER", "upper",
     "n" * 200, "#hash?query", "tilde~", "[brackets]{}", "+",
 )  # fmt: skip
 
 
-class Verdict(Enum):
-    """What a check found."""
-
-    KEPT = "kept"
-    BROKEN = "broken"
-    NOTED = "noted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One promise, and whether it is kept.
-
-    Attributes:
-        promise: In words.
-        verdict: KEPT, BROKEN, or NOTED for what is good to know and no promise.
-        found: What was seen.
-    """
-
-    promise: str
-    verdict: Verdict
-    found: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a place guarantees.
-
-    Attributes:
-        url: The place.
-        usable: Whether every promise is kept.
-        write_bytes_per_s: Speed of one writer; 0 where it was not measured.
-        read_bytes_per_s: Speed of one reader; 0 where it was not measured.
-        requests_ms: Time of a small call in the middle of all.
-    """
-
-    url: str
-    usable: bool
-    findings: tuple[Finding, ...]
-    write_bytes_per_s: int
-    read_bytes_per_s: int
-    requests_ms: float
-
-    def require(self) -> None:
-        """Refuse a place that cannot keep the promises.
-
-        Raises:
-            PolicyRefused: A promise is broken; the message names it.
-        """
-        broken = [finding for finding in self.findings if finding.verdict is Verdict.BROKEN]
-        if broken:
-            raise PolicyRefused(
-                f"{self.url} cannot be a store: {broken[0].promise}: {broken[0].found}",
-                code="store-unfit",
-                hint="use another place; GitML would lose data here",
-                context={"reasons": [f"{finding.promise}: {finding.found}" for finding in broken]},
-            )
-
-
 class _BrokenError(Exception):
     """A promise is not kept; the text says what was seen."""
 
 
-def check(medium: Medium, *, rounds: int = _ROUNDS, speed_bytes: int = _SPEED_BYTES) -> Capabilities:
+def check(
+    medium: Medium,
+    *,
+    rounds: int = _ROUNDS,
+    speed_bytes: int = _SPEED_BYTES,
+    progress: Progress = SILENT,
+) -> Capabilities:
     """Ask a medium everything that a store relies on.
+
+    What it writes is removed again, also when it is stopped on the way.
 
     Args:
         medium: The place; it may hold a store already, which is left alone.
         rounds: How often writers race.
-        speed_bytes: Size of the object that the speed is measured with; 0 measures none.
+        speed_bytes: Largest object that the speed is measured with; 0 measures none.
+        progress: Told which promise is tried, and of the bytes that move.
 
     Raises:
         AccessDenied, StoreUnavailable, NoSpace: The place cannot be used at all.
     """
-    prefix = f"check/{secrets.token_hex(8)}"
-    prober = _Prober(medium, prefix, rounds)
-    medium.put(f"{prefix}/first", [b"first"])  # whoever may not write learns it here, in plain words
+    watched = _Watched(medium, progress)
+    is_new = isinstance(medium, FolderMedium) and not medium.path.exists()
+    prober = _Prober(watched, f"check/{secrets.token_hex(8)}", rounds)
     try:
+        prober.begin()
         findings = [prober.asked(promise, question) for promise, question in prober.questions()]
-        speed = _speed(medium, f"{prefix}/large", speed_bytes) if speed_bytes else (0, 0)
-        latency = _latency(medium, f"{prefix}/first")
+        with _working(progress, "its speed"):
+            speed = _speed(watched, prober.name("large"), speed_bytes) if speed_bytes else (0, 0)
+            latency = _latency(watched, prober.name("first"))
     finally:
-        prober.tidy()
-    findings.append(_left_over(medium, prefix))
+        with _working(progress, "removing what was written"):
+            prober.tidy(medium)
+            if is_new and isinstance(medium, FolderMedium):
+                _remove_folders(medium.path, "")
+    findings += [_left_over(medium, prober.prefix), _power_cut(medium)]
     return Capabilities(
         url=medium.url,
         usable=all(finding.verdict is not Verdict.BROKEN for finding in findings),
@@ -123,14 +90,61 @@ def check(medium: Medium, *, rounds: int = _ROUNDS, speed_bytes: int = _SPEED_BY
     )
 
 
+@contextlib.contextmanager
+def _working(progress: Progress, what: str) -> Iterator[None]:
+    progress.begin(f"check: {what}")
+    try:
+        yield
+    finally:
+        progress.end()
+
+
+class _Watched:
+    """A medium that tells how many bytes moved."""
+
+    def __init__(self, medium: Medium, progress: Progress) -> None:
+        self._medium = medium
+        self.progress = progress
+        self.url = medium.url
+        self.head = medium.head
+        self.delete = medium.delete
+        self.list = medium.list
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        body = self._medium.get(name, start, end)
+        self.progress.advance(size_bytes=len(body))
+        return body
+
+    def put(self, name: str, body: Buffers) -> None:
+        self._medium.put(name, body)
+        self.progress.advance(size_bytes=body_size(body))
+
+    def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
+        outcome = self._medium.put_if_absent(name, body)
+        self.progress.advance(size_bytes=body_size(body))
+        return outcome
+
+
 class _Prober:
     """Makes the objects of one check, and remembers them."""
 
-    def __init__(self, medium: Medium, prefix: str, rounds: int) -> None:
+    def __init__(self, medium: _Watched, prefix: str, rounds: int) -> None:
         self._medium = medium
-        self._prefix = prefix
+        self.prefix = prefix
         self._rounds = rounds
-        self._names = {f"{prefix}/first", f"{prefix}/large"}
+        self._names: set[str] = set()
+
+    def begin(self) -> None:
+        """Write for the first time: whoever may not, or cannot reach the place, learns it here in plain words."""
+        name = self.name("first")
+        try:
+            with _working(self._medium.progress, "the first write"):
+                self._medium.put(name, [b"first"])
+        except OutcomeUnknown:
+            raise
+        except GitMLError:
+            self._names.clear()  # nothing is there, and asking again would take as long as this did
+            raise
 
     def questions(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Each promise, and how it is tried."""
@@ -146,15 +160,20 @@ class _Prober:
     def asked(self, promise: str, question: Callable[[], str]) -> Finding:
         """Try one promise; only what a person must change first ends the whole check."""
         try:
-            return Finding(promise=promise, verdict=Verdict.KEPT, found=question())
+            with _working(self._medium.progress, promise):
+                return Finding(promise=promise, verdict=Verdict.KEPT, found=question())
         except _BrokenError as broken:
             return Finding(promise=promise, verdict=Verdict.BROKEN, found=str(broken))
         except (NotFound, IntegrityError) as error:
             return Finding(promise=promise, verdict=Verdict.BROKEN, found=error.message)
+        except StoreUnavailable as error:
+            if error.code != "call-refused" and error.context.get("errno") not in _REFUSED_NAMES:
+                raise
+            return Finding(promise=promise, verdict=Verdict.BROKEN, found=error.message)
 
     def name(self, base: str) -> str:
         """A name below the check's prefix."""
-        name = f"{self._prefix}/{base}"
+        name = f"{self.prefix}/{base}"
         self._names.add(name)
         return name
 
@@ -184,7 +203,11 @@ class _Prober:
                 return self._medium.put_if_absent(name, [b"%d" % writer * 1000])
 
             with ThreadPoolExecutor(_WRITERS) as pool:
-                outcomes = list(pool.map(write, range(_WRITERS)))
+                try:
+                    outcomes = list(pool.map(write, range(_WRITERS)))
+                except BaseException:
+                    barrier.abort()  # some may be waiting for others that never began
+                    raise
             winners = [writer for writer, outcome in enumerate(outcomes) if outcome is PutOutcome.CREATED]
             _expect(
                 len(winners) == 1, f"{len(winners)} of {_WRITERS} racing writers were told that they created"
@@ -251,7 +274,7 @@ class _Prober:
             self._medium.put(name, [name.encode()])
         for name in names:
             _expect(self._medium.get(name) == name.encode(), f"{name!r} is another name here")
-        listed = {name for name, _ in self._medium.list(f"{self._prefix}/names/")}
+        listed = {name for name, _ in self._medium.list(f"{self.prefix}/names/")}
         _expect(
             listed <= set(names),
             f"a listing shows names that nobody wrote: {sorted(listed - set(names))[:3]}",
@@ -267,10 +290,22 @@ class _Prober:
         _expect(not self._medium.delete(name), "an object was deleted twice")
         return "a deleted object is gone at once"
 
-    def tidy(self) -> None:
+    def tidy(self, medium: Medium) -> None:
         """Remove what the check made; a listing may not show all of it."""
         with contextlib.suppress(GitMLError), ThreadPoolExecutor(_WRITERS) as pool:
             list(pool.map(self._medium.delete, sorted(self._names)))
+        if isinstance(medium, FolderMedium):
+            _remove_folders(medium.path, self.prefix)
+
+
+def _remove_folders(path: Path, prefix: str) -> None:
+    """Remove the empty folders that objects of a prefix leave behind."""
+    for folder, _, _ in os.walk(path / prefix, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
+    if prefix:
+        with contextlib.suppress(OSError):
+            (path / prefix).parent.rmdir()
 
 
 def _expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001, it reads as a sentence
@@ -279,7 +314,14 @@ def _expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001, it reads as a
 
 
 def _speed(medium: Medium, name: str, size_bytes: int) -> tuple[int, int]:
-    """Bytes each second that one writer and one reader get."""
+    """Bytes each second that one writer and one reader get; a slow place is asked for less."""
+    first = min(size_bytes, _FIRST_SPEED_BYTES)
+    write, read = _transfer(medium, name, first)
+    size = min(size_bytes, int(min(write, read) * _SPEED_S))
+    return _transfer(medium, name, size) if size > first else (write, read)
+
+
+def _transfer(medium: Medium, name: str, size_bytes: int) -> tuple[int, int]:
     body = os.urandom(size_bytes)
     began_s = time.perf_counter()
     medium.put(name, [body])
@@ -305,3 +347,11 @@ def _left_over(medium: Medium, prefix: str) -> Finding:
         verdict=Verdict.NOTED,
         found=f"{len(left)} objects below {prefix}/" if left else "all of it was removed",
     )
+
+
+def _power_cut(medium: Medium) -> Finding:
+    if isinstance(medium, FolderMedium):
+        found = "cannot be tried from here; every write is flushed (fsync) before it is acknowledged"
+    else:
+        found = "cannot be tried from here; the server's word is taken for it"
+    return Finding(promise="what was acknowledged survives a power cut", verdict=Verdict.NOTED, found=found)

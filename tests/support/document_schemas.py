@@ -27,6 +27,7 @@ from gitml.promotion.history import History
 from gitml.promotion.merge import Merged
 from gitml.promotion.propose import Promotion
 from gitml.registry.care import Forgotten, GarbageCollection
+from gitml.registry.checking import StoreCheck
 from gitml.registry.diff import Difference
 from gitml.registry.doctor import Diagnosis
 from gitml.registry.edit import Edited
@@ -71,6 +72,7 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "rollback": Promotion,
     "show": Shown,
     "status": Status,
+    "store check": StoreCheck,
     "store du": DiskUsage,
     "store forget": Forgotten,
     "store gc": GarbageCollection,
