@@ -162,13 +162,14 @@ def register(
     if dry_run:
         return _planned(asset, given, target, existing, source, store_name, warnings)
     newest = compared(target.snapshot, asset, given)
-    written = _stored(ws, store, source, earlier_trees(ws, newest, store), cache)
+    reviewed = ReviewedSource(source)
+    written = _stored(ws, store, reviewed, earlier_trees(ws, newest, store), cache)
     warnings += source.warnings
     if newest is not None and says_nothing_new(newest, written.root, draft, given):
         return _unchanged(newest, target, written, store_name, warnings)
     refuse_taken(existing, asset, given)
     version = claim_version(ws, config, store, asset, given, existing, written)
-    pointer = replace(draft, id=version, contents=contents_in(written.root))
+    pointer = replace(draft, id=version, contents=contents_in(written.root, config.store_for(asset.type)))
     commit = commit_version(ws, target, pointer, reviewed.copies(store.tree(written.root)))
     return result_of(pointer, target, commit, written.stats, store_name, warnings)
 
@@ -273,7 +274,8 @@ def earlier_trees(ws: Workspace, newest: Pointer | None, store: Store) -> list[R
     return [root] if root is not None else []
 
 
-def contents_in(root: Root) -> Contents:
+def contents_in(root: Root, store: str) -> Contents:
+    """What the pointer says; bytes that wait in the embedded store are named for where `push` sends them."""
     return Contents(
         digest=root.tree,
         listing=root.listing,
@@ -345,7 +347,8 @@ def _planned(
 def _unchanged(
     pointer: Pointer, target: Target, written: WrittenTree, store_name: str, warnings: Sequence[str]
 ) -> Registered:
-    return replace(result_of(pointer, target, target.tip, written.stats, store_name, warnings), created=False)
+    holder = store_name if store_name == EMBEDDED else pointer.contents.store
+    return replace(result_of(pointer, target, target.tip, written.stats, holder, warnings), created=False)
 
 
 def result_of(
