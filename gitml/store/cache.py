@@ -291,9 +291,9 @@ class Cache:
         with self._opening:
             try:
                 return self._open_folder(name, make=make)
-            except FileNotFoundError:
-                return None
             except OSError as error:
+                if isinstance(error, FileNotFoundError) and not make:
+                    return None
                 self.problem = f"{self.options.path}: {error.strerror}"
                 return None
 

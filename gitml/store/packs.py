@@ -151,12 +151,13 @@ class PackReader:
             is read from it is checked as what the store says is, and where it is wrong the store is asked.
 
     Attributes:
+        cache: See above.
         spare_bytes: Bytes that are about to be written elsewhere; the cache leaves room for them.
     """
 
     def __init__(self, medium: Medium, cache: Cache | None = None) -> None:
         self._medium = medium
-        self._cache = cache
+        self.cache = cache
         self.spare_bytes = 0
         # A tree larger than the cache would push out itself; a part of it that stays serves the next time.
         self._keeps_bytes = 0 if cache is None else cache.options.limit_bytes // 2
@@ -178,16 +179,16 @@ class PackReader:
         name = layout.pack_name(pack.hex)
         data = self._medium.get(name, *pack.footer_range)
         known = self._keep(pack, decode_footer(data, pack.id, name))
-        if self._cache is not None:
-            self._cache.keep(Kind.FOOTER, pack.hex, [data])
+        if self.cache is not None:
+            self.cache.keep(Kind.FOOTER, pack.hex, [data])
         return known
 
     def footer_if_known(self, pack: PackRef) -> KnownFooter | None:
         """The footer of a pack if that costs no request."""
         with self._lock:
             known = self._footers.get(pack.id)
-        if known is None and self._cache is not None:
-            known = self._kept_footer(self._cache, pack)
+        if known is None and self.cache is not None:
+            known = self._kept_footer(self.cache, pack)
         return known
 
     def _kept_footer(self, cache: Cache, pack: PackRef) -> KnownFooter | None:
@@ -228,7 +229,7 @@ class PackReader:
             known = self.footer(pack)
         ranges = _ranges(known.footer, runs, _GAP_BYTES)
         if sum(end - start for start, end in ranges) * 2 > pack.size_bytes:
-            if isinstance(self._medium, ReadsInto):
+            if self.cache is not None or isinstance(self._medium, ReadsInto):
                 return self._load_whole(pack, name)
             ranges = [(ranges[0][0], ranges[-1][1])]
         return self._load_ranges(pack, known, ranges)
@@ -244,14 +245,14 @@ class PackReader:
         def stored() -> Parts:
             return [(start, memoryview(self._medium.get(name, start, end))) for start, end in ranges]
 
-        if self._cache is not None:
-            kept = self._cache.read_ranges(Kind.PACK, pack.hex, ranges)
+        if self.cache is not None:
+            kept = self.cache.read_ranges(Kind.PACK, pack.hex, ranges)
             if kept is not None:
-                return PackBody(name, known, kept, instead=self._instead(self._cache, pack, stored))
+                return PackBody(name, known, kept, instead=self._instead(self.cache, pack, stored))
         return PackBody(name, known, stored())
 
     def _load_whole(self, pack: PackRef, name: str) -> PackBody:
-        kept = None if self._cache is None else self._load_kept(self._cache, pack, name)
+        kept = None if self.cache is None else self._load_kept(self.cache, pack, name)
         if kept is not None:
             return kept
         pages: mmap.mmap | None = None
@@ -263,9 +264,9 @@ class PackReader:
             data = memoryview(self._medium.get(name))
         payload, footer = split_pack(data, pack.id, name)
         known = self._keep(pack, footer)
-        if self._cache is not None:
-            self._cache.keep(Kind.FOOTER, pack.hex, [data[len(payload) : len(data) - TAIL_BYTES]])
-            self._keep_whole(self._cache, pack, data)
+        if self.cache is not None:
+            self.cache.keep(Kind.FOOTER, pack.hex, [data[len(payload) : len(data) - TAIL_BYTES]])
+            self._keep_whole(self.cache, pack, data)
         return PackBody(name, known, [(0, payload)], pages)
 
     def _load_kept(self, cache: Cache, pack: PackRef, name: str) -> PackBody | None:
