@@ -357,7 +357,7 @@ class Registry:
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
         """
-        return _verification.verify(self._open(), refs, every=all, deep=deep)
+        return _verification.verify(self._open(), refs, every=all, deep=deep, part=part, within=within)
 
     def alias(
         self, asset: str, alias: str, version: str, *, branch: str | None = None, dry_run: bool = False
@@ -379,6 +379,8 @@ class Registry:
         message: str | None = None,
         replaced_by: str | None = None,
         branch: str | None = None,
+        part: str | None = None,
+        within: str | None = None,
         dry_run: bool = False,
     ) -> _edit.Edited:
         """Mark a version as one that should no longer be used, by a commit on the default branch or on `branch`.
@@ -386,9 +388,12 @@ class Registry:
         Raises:
             NotFound: No such version or replacement.
         """
+            part: Of a deep check only this part, as `2/7`; seven such runs read each byte once.
+            within: Of a deep check only what can be read in this time, as `10m`; the next run goes on there.
         return _edit.deprecate(
             self._open_to_change(dry_run=dry_run),
             ref,
+            UsageError: `part` or `within` without `deep`, or a malformed one.
             message=message,
             replaced_by=replaced_by,
             branch=branch,
@@ -619,14 +624,16 @@ class Stores:
         """
         return _stored.trust(self._ws, name)
 
-    def verify(self, name: str | None = None) -> _stored.StoreVerification:
+    def verify(
+        self, name: str | None = None, *, part: str | None = None, within: str | None = None
+    ) -> _stored.StoreVerification:
         """Check every object of a store against its name, and every version's tree for completeness.
 
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
             UsageError: A malformed part or time.
         """
-        return _stored.verify(self._ws, name)
+        return _stored.verify(self._ws, name, part=part, within=within)
 
     def du(self, name: str | None = None) -> _stored.DiskUsage:
         """Unique and shared bytes of each version in a store."""
@@ -659,6 +666,11 @@ class Stores:
             IntegrityError: A version cannot be followed, so nobody knows what it needs; nothing was deleted.
         """
         return _care.gc(self._ws, name, dry_run=dry_run)
+        Args:
+            name: Name of the store, or `embedded`; default is the configured one.
+            part: Only this part, as `2/7`; seven such runs read each object once.
+            within: Only what can be read in this time, as `10m`; the next run goes on there.
+
 
     def repack(self, name: str | None = None, *, dry_run: bool = False) -> _upkeep.Repacked:
         """Merge small packs and leave behind what no version uses; `gc` frees the old ones.

@@ -146,7 +146,7 @@ def status_refs(result: Status) -> Iterator[str]:
 
 def verification(result: Verification, out: Printer) -> None:
     """`verify`."""
-    how = "every byte was read and hashed" if result.deep else "every object is there"
+    how = _read_so_far(result) if result.deep else "every object is there"
     out.line(
         f"{count(result.versions, 'version')} checked, {count(result.files, 'file')}, {size(result.size_bytes)}: {how}; ",
         Styled("0 faults", Style.GOOD),
@@ -159,6 +159,17 @@ def stores(result: Sequence[StoreInfo], out: Printer) -> None:
     """`store list`."""
     rows: list[list[Piece]] = [
         [
+def _read_so_far(result: Verification | StoreVerification) -> str:
+    """How much of the bytes was read and hashed."""
+    if result.complete and result.read_bytes == result.total_bytes:
+        of_part = f" of part {result.part}" if result.part else ""
+        return f"every byte{of_part} was read and hashed ({size(result.total_bytes)})"
+    earlier = result.covered_bytes - result.read_bytes
+    before = f", {size(earlier)} in earlier runs" if earlier else ""
+    rest = "that is all" if result.complete else "the rest next time"
+    return f"read {size(result.read_bytes)} of {size(result.total_bytes)}{before}, {rest}"
+
+
             Styled(one.name, Style.NAME),
             one.location,
             one.origin,
@@ -187,8 +198,8 @@ def store_verification(result: StoreVerification, out: Printer) -> None:
     out.line(
         "store ",
         Styled(result.store, Style.NAME),
-        f": {count(result.objects, 'object')} of {count(result.versions, 'version')} checked, "
-        f"{size(result.size_bytes)}; ",
+        f": {count(result.objects, 'object')} of {count(result.versions, 'version')}, "
+        f"{size(result.size_bytes)}: {_read_so_far(result)}; ",
         Styled("0 faults", Style.GOOD),
     )
 

@@ -61,14 +61,24 @@ def trust(session: Session, name: str) -> None:
     session.finish(result, render.trusted, refs=[result.name])
 
 
-@command("verify", arguments=[_NAME], examples=["gitml store verify"])
+@command(
+    "verify",
+    arguments=[_NAME],
+    examples=[
+        "gitml store verify",
+        "gitml store verify --within 10m",
+        "gitml store verify backup --part 2/7",
+    ],
+)
 @_name_argument
-def verify(session: Session, name: str | None) -> None:
+@click.option("--part", metavar="K/N", help="Read only part K of N; N such runs read each object once.")
+@click.option("--within", metavar="TIME", help="Stop after this time, as 10m; the next run goes on there.")
+def verify(session: Session, name: str | None, *, part: str | None, within: str | None) -> None:
     """Check every object of a store.
 
     Exits with 6 and the list of what is wrong, if anything is.
     """
-    result = session.registry().stores.verify(name)
+    result = session.registry().stores.verify(name, part=part, within=within)
     session.finish(result, render.store_verification, refs=[result.store])
 
 

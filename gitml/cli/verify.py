@@ -10,19 +10,38 @@ from gitml.cli import render_work as render
 from gitml.cli.click_parts import command
 from gitml.cli.session import Session
 
+PART_HELP = "Read only part K of N; N such runs read each byte once."
+WITHIN_HELP = "Stop after this time, as 10m; the next run goes on there."
+
 
 @command(
     "verify",
     arguments=[("REF…", "Only these versions; every version of HEAD if left out.")],
-    examples=["gitml verify", "gitml verify models/digits@production --deep"],
+    examples=[
+        "gitml verify",
+        "gitml verify models/digits@production --deep",
+        "gitml verify --all --deep --within 10m",
+        "gitml verify --all --deep --part 2/7",
+    ],
 )
 @click.argument("refs", metavar="[REF…]", nargs=-1)
 @click.option("--all", "all_", is_flag=True, help="Every version of every branch.")
 @click.option("--deep", is_flag=True, help="Read all bytes and hash them again.")
-def verify(session: Session, refs: Sequence[str], *, all_: bool, deep: bool) -> None:
+@click.option("--part", metavar="K/N", help=PART_HELP)
+@click.option("--within", metavar="TIME", help=WITHIN_HELP)
+def verify(
+    session: Session,
+    refs: Sequence[str],
+    *,
+    all_: bool,
+    deep: bool,
+    part: str | None,
+    within: str | None,
+) -> None:
     """Check that every version's bytes are in the store.
 
-    Exits with 6 and the list of what is wrong, if anything is.
+    Exits with 6 and the list of what is wrong, if anything is. With --part the order of the chunks of a file that lies
+    in several packs is not looked at, but every chunk is.
     """
-    result = session.registry().verify(*refs, all=all_, deep=deep)
+    result = session.registry().verify(*refs, all=all_, deep=deep, part=part, within=within)
     session.finish(result, render.verification)

@@ -12,6 +12,7 @@ from gitml.registry.external import contents_of
 from gitml.registry.origins import Origins
 from gitml.registry.resolve import resolve
 from gitml.registry.stores import DEFAULT, EMBEDDED, StoreSet
+from gitml.registry.verification import Limits
 from gitml.registry.workspace import Workspace
 from gitml.store.store import Store
 from gitml.store.usage import disk_usage
@@ -46,12 +47,28 @@ class Trusted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreVerification:
-    """What `store verify` checked and found right."""
+    """What `store verify` checked and found right.
+
+    Attributes:
+        store: The store.
+        objects, versions: How many it holds.
+        size_bytes: Their bytes.
+        read_bytes: Bytes that this run read.
+        covered_bytes: Those, and what earlier runs have read since all was read last.
+        total_bytes: Bytes to read, in as many runs as it takes; of the part, where one was named.
+        complete: Whether nothing of that is left for the next run.
+        part: The part that was named.
+    """
 
     store: str
     objects: int
     versions: int
     size_bytes: int
+    read_bytes: int
+    covered_bytes: int
+    total_bytes: int
+    complete: bool
+    part: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,22 +141,38 @@ def open_store_named(
     return chosen, found.embedded if chosen == EMBEDDED else found.configured(chosen)
 
 
-def verify(ws: Workspace, name: str | None = None) -> StoreVerification:
+def verify(
+    ws: Workspace, name: str | None = None, *, part: str | None = None, within: str | None = None
+) -> StoreVerification:
     """Check a whole store; see :meth:`gitml.api.Stores.verify`."""
+    limits = Limits.parse(part, within)
     chosen, store = open_store_named(ws.stores(ws.config), name)
-    report = verify_store(store, progress=ws.progress)
+    report = verify_store(store, share=limits.share(ws, "objects", store), progress=ws.progress)
+    counts = {
+        "read_bytes": report.read_bytes,
+        "covered_bytes": report.covered_bytes,
+        "total_bytes": report.total_bytes,
+    }
     if report.faults:
         first = report.faults[0]
         raise IntegrityError(
             f"{len(report.faults)} fault(s) in the store {chosen}; {first.object}: {first.problem}",
             code="verification-failed",
-            hint="restore the objects named from a copy of the store; --json lists every fault",
+            hint=f"gitml store repair {chosen}; --json lists every fault",
             context={
-                "faults": [{"object": f.object, "path": f.path, "problem": f.problem} for f in report.faults]
+                "faults": [{"object": f.object, "path": f.path, "problem": f.problem} for f in report.faults],
+                **counts,
+                "complete": report.is_complete,
             },
         )
     return StoreVerification(
-        store=chosen, objects=report.objects, versions=report.versions, size_bytes=report.size_bytes
+        store=chosen,
+        objects=report.objects,
+        versions=report.versions,
+        size_bytes=report.size_bytes,
+        **counts,
+        complete=report.is_complete,
+        part=part,
     )
 
 

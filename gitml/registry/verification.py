@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from gitml.errors import GitMLError, IntegrityError
+from gitml.errors import GitMLError, IntegrityError, UsageError
 from gitml.model.names import VersionId
-from gitml.model.pointer import Pointer
+from gitml.model.portion import Part, parse_duration
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
-from gitml.store.verify import verify_tree
+from gitml.store.coverage import Coverage
+from gitml.store.faults import Share
+from gitml.store.store import Store
+from gitml.store.verify import Reading, Tree, verify_trees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +44,87 @@ class Verification:
 
     Attributes:
         versions, files, size_bytes: How much was checked.
-        deep: Whether every byte was read and hashed again.
+        deep: Whether bytes were read and hashed again.
+        read_bytes: Stored bytes that this run read.
+        covered_bytes: Those, and what earlier runs have read since all was read last.
+        total_bytes: Stored bytes to read, in as many runs as it takes; of the part, where one was named.
+        complete: Whether nothing of that is left for the next run.
+        part: The part that was named.
     """
 
     versions: int
     files: int
     size_bytes: int
     deep: bool
+    read_bytes: int
+    covered_bytes: int
+    total_bytes: int
+    complete: bool
+    part: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of a check one run does.
+
+    Attributes:
+        part: Only this part.
+        until_s: Moment of the monotonic clock after which nothing new is begun.
+    """
+
+    part: Part | None
+    until_s: float | None
+
+    @classmethod
+    def parse(cls, part: str | None, within: str | None) -> Limits:
+        """Read `2/7` and `10m`; the time begins.
+
+        Raises:
+            UsageError: They are malformed.
+        """
+        return cls(
+            part=None if part is None else Part.parse(part),
+            until_s=None if within is None else time.monotonic() + parse_duration(within),
+        )
+
+    def share(self, ws: Workspace, what: str, store: Store) -> Share:
+        """The share of one store; what was read is remembered by what was checked, and where."""
+        path: Path | None = None
+        if self.until_s is not None:
+            name = hashlib.sha256(f"{what} {self.part or ''} {store.url}".encode()).hexdigest()[:32]
+            path = ws.repo.common_dir / "gitml" / "verified" / name
+        return Share(part=self.part, until_s=self.until_s, coverage=Coverage(path))
+
+
+def read_so_far(found: Sequence[Reading]) -> dict[str, Any]:
+    """How far the reading of stores has come."""
+    return {
+        "read_bytes": sum(one.read_bytes for one in found),
+        "covered_bytes": sum(one.covered_bytes for one in found),
+        "total_bytes": sum(one.total_bytes for one in found),
+        "complete": all(one.is_complete for one in found),
+    }
+
+
+@dataclass(slots=True)
+class _Checked:
+    """What was found until now."""
+
+    faults: list[Fault] = field(default_factory=list)
+    versions: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    trees: dict[str, tuple[Store, list[Tree]]] = field(default_factory=dict)
 
 
 def verify(
-    ws: Workspace, refs: Sequence[str] = (), *, every: bool = False, deep: bool = False
+    ws: Workspace,
+    refs: Sequence[str] = (),
+    *,
+    every: bool = False,
+    deep: bool = False,
+    part: str | None = None,
+    within: str | None = None,
 ) -> Verification:
     """Check that every pointer is valid and its bytes are in the store; with `deep`, hash them again.
 
@@ -56,37 +133,83 @@ def verify(
         refs: Only these versions; default is every version of HEAD.
         every: Every version of every local and remote-tracking branch.
         deep: Read all bytes.
+        part: Of a deep check only this part, as `2/7`: the packs of which it is, so that all parts together read
+            each byte once.
+        within: Of a deep check only what can be read in this time, as `10m`; the next run goes on there.
 
     Raises:
         IntegrityError: Something is wrong; `context["faults"]` lists all of it.
         NotFound: No such version.
+        UsageError: A part or time without `deep`, or a malformed one.
     """
-    faults: list[Fault] = []
-    checked = files = size_bytes = 0
-    for snapshot, id_ in _chosen(ws, refs, every=every, faults=faults):
-        checked += 1
-        try:
-            pointer = snapshot.pointer(id_)
-        except GitMLError as error:
-            faults.append(_fault(id_, snapshot.path(id_.folder, "asset.yaml"), error.message))
-            continue
-        files += pointer.contents.files
-        size_bytes += pointer.contents.size_bytes
-        faults.extend(_check(ws, snapshot, pointer, deep=deep))
-    if faults:
-        first = faults[0]
-        raise IntegrityError(
-            f"{len(faults)} fault(s) in {checked} version(s); {first.ref}: {first.problem}",
-            code="verification-failed",
-            hint="restore the objects named from a copy of the store; --json lists every fault",
-            context={
-                "faults": [
-                    {"ref": f.ref, "object": f.object, "path": f.path, "problem": f.problem} for f in faults
-                ],
-                "versions": checked,
-            },
+    limits = Limits.parse(part, within)
+    if not deep and (part is not None or within is not None):
+        raise UsageError(
+            "--part and --within limit how much is read, and only --deep reads",
+            code="not-deep",
+            hint="gitml verify --deep --within 10m",
         )
-    return Verification(versions=checked, files=files, size_bytes=size_bytes, deep=deep)
+    done = _Checked()
+    for snapshot, id_ in _chosen(ws, refs, every=every, faults=done.faults):
+        _look(ws, snapshot, id_, done)
+    found = []
+    for store, trees in done.trees.values():
+        share = limits.share(ws, "versions", store)
+        read = verify_trees(store, trees, deep=deep, share=share, progress=ws.progress)
+        found.append(read)
+        done.faults += [
+            Fault(
+                ref=fault.label or fault.object, object=fault.object, path=fault.path, problem=fault.problem
+            )
+            for fault in read.faults
+        ]
+    if done.faults:
+        raise _failed(done, found)
+    return Verification(
+        versions=done.versions,
+        files=done.files,
+        size_bytes=done.size_bytes,
+        deep=deep,
+        **read_so_far(found),
+        part=part,
+    )
+
+
+def _failed(done: _Checked, found: Sequence[Reading]) -> IntegrityError:
+    first = done.faults[0]
+    return IntegrityError(
+        f"{len(done.faults)} fault(s) in {done.versions} version(s); {first.ref}: {first.problem}",
+        code="verification-failed",
+        hint="gitml store repair; --json lists every fault",
+        context={
+            "faults": [
+                {"ref": f.ref, "object": f.object, "path": f.path, "problem": f.problem} for f in done.faults
+            ],
+            "versions": done.versions,
+            **read_so_far(found),
+        },
+    )
+
+
+def _look(ws: Workspace, snapshot: Snapshot, id_: VersionId, done: _Checked) -> None:
+    """Read one pointer, and find the root of its tree."""
+    done.versions += 1
+    try:
+        pointer = snapshot.pointer(id_)
+    except GitMLError as error:
+        done.faults.append(_fault(id_, snapshot.path(id_.folder, "asset.yaml"), error.message))
+        return
+    done.files += pointer.contents.files
+    done.size_bytes += pointer.contents.size_bytes
+    try:
+        store, root = ws.stores(snapshot.config).locate(pointer)
+    except GitMLError as error:
+        if error.exit_code not in (4, 6):
+            raise
+        done.faults.append(_fault(pointer.id, str(error.context.get("object", "root")), error.message))
+        return
+    tree = Tree(root=root, expected=pointer.contents, label=str(pointer.id))
+    done.trees.setdefault(store.url, (store, []))[1].append(tree)
 
 
 def _chosen(
@@ -109,18 +232,5 @@ def _chosen(
     return list(chosen.values())
 
 
-def _fault(id_: VersionId | None, name: str, problem: str, path: str | None = None) -> Fault:
-    return Fault(ref=str(id_) if id_ else name, object=name, path=path, problem=problem)
-
-
-def _check(ws: Workspace, snapshot: Snapshot, pointer: Pointer, *, deep: bool) -> list[Fault]:
-    try:
-        store, root = ws.stores(snapshot.config).locate(pointer)
-        found = verify_tree(
-            store, root, expected=pointer.contents, label=str(pointer.id), deep=deep, progress=ws.progress
-        )
-    except GitMLError as error:
-        if error.exit_code in (4, 6):
-            return [_fault(pointer.id, str(error.context.get("object", "root")), error.message)]
-        raise
-    return [_fault(pointer.id, fault.object, fault.problem, fault.path) for fault in found]
+def _fault(id_: VersionId | None, name: str, problem: str) -> Fault:
+    return Fault(ref=str(id_) if id_ else name, object=name, path=None, problem=problem)
