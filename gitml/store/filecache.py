@@ -19,7 +19,7 @@ import secrets
 import sys
 import threading
 from array import array
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import compress
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,18 @@ class _Stored(msgspec.Struct, array_like=True):
     pending: dict[str, bytes]
 
 
+class _Loaded(msgspec.Struct, array_like=True):
+    """As :class:`_Stored`; columns are views of what was read."""
+
+    stamp_ns: int
+    paths: list[str]
+    stats: memoryview
+    digests: memoryview
+    states: memoryview
+    placed: dict[str, bytes]
+    pending: dict[str, bytes]
+
+
 class FileCache:
     """Digests of the files below one folder, by path; safe to record into from several threads.
 
@@ -66,6 +78,7 @@ class FileCache:
         self._placed: dict[str, bytes] = {}
         self._pending: dict[str, bytes] = {}
         self._fresh = bytearray()  # rows that were looked at since the cache was loaded
+        self._seen = bytearray()  # rows whose files were found by a walk
         self._loaded_stamp_ns = 0
         self._dirty = False
 
@@ -79,7 +92,7 @@ class FileCache:
             body = file.read_bytes()
             if body[:8] != _MAGIC or hashlib.sha256(memoryview(body)[40:]).digest() != body[8:40]:
                 return cache
-            stored = msgspec.msgpack.decode(memoryview(body)[40:], type=_Stored)
+            stored = msgspec.msgpack.decode(memoryview(body)[40:], type=_Loaded)
         except (OSError, msgspec.MsgspecError, ValueError):
             return cache
         count = len(stored.paths)
@@ -87,6 +100,7 @@ class FileCache:
             return cache
         cache.stamp_ns = cache._loaded_stamp_ns = stored.stamp_ns
         cache._fresh = bytearray(count)
+        cache._seen = bytearray(count)
         cache._rows = dict(zip(stored.paths, range(count), strict=True))
         cache._stats.frombytes(stored.stats)
         if sys.byteorder == "big":
@@ -160,9 +174,14 @@ class FileCache:
         yield from self._rows
         yield from (path for path in self._pending if path not in self._rows)
 
-    def paths_besides(self, seen: Collection[str]) -> list[str]:
-        """Paths of rows that are not in `seen`."""
-        return [path for path in self._rows if path not in seen]
+    def see(self, path: str, *, there: bool = True) -> None:
+        """Note for :meth:`unseen` that a walk found the file of a row, or after all did not."""
+        self._seen[self._rows[path]] = there
+
+    def unseen(self) -> list[str]:
+        """Paths of rows that no walk has seen since the cache was loaded."""
+        seen = self._seen
+        return [path for path, row in self._rows.items() if not seen[row]]
 
     def folders(self) -> set[str]:
         """Folders that hold files with a row, at any depth."""
@@ -270,6 +289,7 @@ class FileCache:
             self._digests += digest
             self._states.append(state)
             self._fresh.append(1)
+            self._seen.append(0)
         else:
             self._fresh[row] = 1
             self._stats[row * _COLUMNS : row * _COLUMNS + _COLUMNS] = array("q", values)
@@ -320,6 +340,7 @@ class FileCache:
             self._rows = dict(zip(self._rows, range(len(rows)), strict=True))
             self._stats, self._digests, self._states = stats, digests, states
             self._fresh = bytearray(len(rows))
+            self._seen = bytearray(len(rows))
         if sys.byteorder == "big":
             stats = array("q", stats)
             stats.byteswap()

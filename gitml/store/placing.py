@@ -98,6 +98,7 @@ def _place(
         remover.leftovers()
         first = remover.in_the_way()
         remover.remove(first)
+        remover.hollow()
         if plan.write:
             reader.fetch(plan.write, writer, progress=progress, jobs=jobs)
         remover.remove([path for path in plan.remove if path not in first])
@@ -148,6 +149,19 @@ class _Remover:
         names = {entry.path for entry in self._plan.write}
         first |= {path for path in going if any(parent in names for parent in _parents(path))}
         return first
+
+    def hollow(self) -> None:
+        """Take away folders without files that are where files go: a killed run leaves such folders, too."""
+        for folder in self._plan.hollow:
+            self._take_away(folder)
+
+    def _take_away(self, folder: str) -> None:
+        parent, _, name = folder.rpartition("/")
+        with contextlib.suppress(FileNotFoundError):
+            for inner in os.listdir(self._folders.open(folder)):  # noqa: PTH208, by descriptor
+                self._take_away(f"{folder}/{inner}")
+            self._folders.forget(folder)
+            os.rmdir(name, dir_fd=self._folders.open(parent))
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files that are still as the plan saw them, and the folders they leave empty."""

@@ -54,6 +54,7 @@ class PlacePlan:
         prior: Stat of each file that is to be replaced or removed, so that a change in between is noticed.
         leftovers: Temporary files of a placement that was killed.
         clear: Links and files to remove because a folder must be there; only where it was forced.
+        hollow: Folders without files to remove, in the end, because a file must be there.
     """
 
     destination: Path
@@ -68,6 +69,7 @@ class PlacePlan:
     prior: dict[str, _Stamp] = field(default_factory=dict, repr=False)
     leftovers: tuple[str, ...] = ()
     clear: tuple[str, ...] = ()
+    hollow: tuple[str, ...] = ()
 
 
 def stamp_of(stat: os.stat_result) -> _Stamp:
@@ -132,6 +134,7 @@ class _Planner:
         self.prior: dict[str, _Stamp] = {}
         self.leftovers: list[str] = []
         self.clear: list[str] = []
+        self.hollow: list[str] = []
         self._hashing_since_ns = 0
 
     def compare(
@@ -169,6 +172,7 @@ class _Planner:
             prior=self.prior,
             leftovers=tuple(dict.fromkeys(self.leftovers)),
             clear=tuple(self.clear),
+            hollow=tuple(self.hollow),
         )
 
     def _listing(
@@ -236,6 +240,7 @@ class _Planner:
                 self.blocked.append(Blocked(path=path, reason=reason))
         elif stat_module.S_ISDIR(stat.st_mode):
             if self._will_be_empty(folders, path, gone):
+                self.hollow.append(path)
                 self.write.append(entry)
             else:
                 self.blocked.append(Blocked(path=path, reason="a folder with other files is there"))

@@ -59,7 +59,7 @@ def scan(
             if scanner.unsure:
                 stamp_ns = cache.now_ns()
                 scanner.hash_unsure(folders)
-    missing = cache.paths_besides(scanner.seen)
+    missing = cache.unseen()
     if cache.changed:
         cache.save(stamp_ns)
     return FolderState(
@@ -76,7 +76,6 @@ class _Scanner:
     def __init__(self, cache: FileCache, ignore: Collection[str]) -> None:
         self.cache = cache
         self.unchanged = 0
-        self.seen: set[str] = set()
         self.modified: list[str] = []
         self.untracked: list[str] = []
         self.unsure: list[str] = []
@@ -104,7 +103,7 @@ class _Scanner:
         for path in inner:
             if self.cache.is_right(path) is not None:
                 self.modified.append(path)
-                self.seen.add(path)
+                self.cache.see(path)
             if path in self._folders:
                 self._enter(folders, path)
             else:
@@ -122,11 +121,11 @@ class _Scanner:
             if not TEMPORARY.fullmatch(entry.name):
                 self.untracked.append(path)
             return
-        self.seen.add(path)
+        self.cache.see(path)
         try:
             stat = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            self.seen.discard(path)
+            self.cache.see(path, there=False)
             return
         if self.cache.vouches(path, stat):
             if right:
@@ -145,7 +144,7 @@ class _Scanner:
             try:
                 hashed = hash_file(name, folders.open(folder))
             except (FileNotFoundError, NotAFolder):
-                self.seen.discard(path)
+                self.cache.see(path, there=False)
                 continue
             except OSError as error:
                 raise translated(error, path, "read") from error
