@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gitml.registry import lineage as _lineage
     from gitml.registry import listing as _listing
     from gitml.registry import placement as _placement
+    from gitml.registry import referring as _referring
     from gitml.registry import register as _register
     from gitml.registry import replication as _replication
     from gitml.registry import status as _status
@@ -65,6 +66,7 @@ else:
     _lineage = LazyModule("gitml.registry.lineage")
     _listing = LazyModule("gitml.registry.listing")
     _placement = LazyModule("gitml.registry.placement")
+    _referring = LazyModule("gitml.registry.referring")
     _register = LazyModule("gitml.registry.register")
     _replication = LazyModule("gitml.registry.replication")
     _status = LazyModule("gitml.registry.status")
@@ -159,6 +161,8 @@ class Registry:
         offline: bool = False,
         push: bool = False,
         follow_links: bool = False,
+        reference: bool = False,
+        hash: bool = False,  # noqa: A002, the flag's own name
         dry_run: bool = False,
     ) -> _register.Registered:
         """Make the contents of `paths` the next version: bytes to the store, then one commit.
@@ -180,6 +184,8 @@ class Registry:
             offline: Keep the bytes in this clone until `push`.
             push: Push afterwards.
             follow_links: Copy what a symbolic link points to instead of refusing it.
+            reference: Leave the data where it is, and register where that is: `paths` may then be URLs, too.
+            hash: With `reference`: read everything, so that its digests are known; files of this machine always are.
             dry_run: Plan only.
 
         Raises:
@@ -202,9 +208,23 @@ class Registry:
             command=command,
             message=message,
         )
+        asset_id = _names.AssetId.parse(asset, ws.config.known_types)
+        if reference or hash or any("://" in str(path) for path in paths):
+            _referring.check_words(paths, reference=reference, follow_links=follow_links)
+            result = _referring.refer(
+                ws,
+                asset_id,
+                [str(path) for path in paths],
+                given,
+                hash=hash,
+                branch=branch,
+                offline=offline,
+                dry_run=dry_run,
+            )
+            return replace(result, pushed=_sync.push(self._open())) if push and not dry_run else result
         result = _register.register(
             ws,
-            _names.AssetId.parse(asset, ws.config.known_types),
+            asset_id,
             [Path(path) for path in paths],
             given,
             branch=branch,
@@ -617,10 +637,14 @@ class Stores:
         return _checking.check(self._find, where, caller=caller, progress=self._progress)
 
     def trust(self, name: str) -> _stored.Trusted:
-        """Accept the present location of a store on this machine.
+        """Accept the present location of a store on this machine, or a location that versions refer to.
+
+        Args:
+            name: Name of a store; or the URL of a folder, bucket, prefix or web address, and all below it.
 
         Raises:
             UsageError: No such store.
+            InvalidInput: No such kind of location.
         """
         return _stored.trust(self._ws, name)
 
@@ -638,6 +662,23 @@ class Stores:
     def du(self, name: str | None = None) -> _stored.DiskUsage:
         """Unique and shared bytes of each version in a store."""
         return _stored.du(self._ws, name)
+
+    def adopt(self, ref: str, *, dry_run: bool = False) -> _register.Registered:
+        """Copy the data that a version refers to into the store, as the asset's next version.
+
+        It gets the fields of the version it was copied from, which becomes its input. The bytes stream through this
+        machine, judged on the way; none is kept on its disk.
+
+        Args:
+            ref: The version, registered with `reference`.
+            dry_run: Plan only.
+
+        Raises:
+            UsageError: Its bytes are in the store already.
+            AccessDenied: It refers to what is not trusted on this machine.
+            IntegrityError: A source is gone, or not what was registered; no version is made.
+        """
+        return _referring.adopt(self._ws, ref, dry_run=dry_run)
 
     def forget(self, ref: str, *, store: str | None = None, dry_run: bool = False) -> _care.Forgotten:
         """Stop keeping a version, so that `gc` may free what only it uses.

@@ -112,6 +112,7 @@ STORE: tuple[Entry, ...] = (
     Entry("trust", "gitml.cli.store", "trust", "Accept the present location of a store on this machine."),
     Entry("verify", "gitml.cli.store", "verify", "Check every object of a store."),
     Entry("du", "gitml.cli.store", "du", "Show the bytes that each version takes in a store."),
+    Entry("adopt", "gitml.cli.adopt", "adopt", "Copy the data that a version refers to into the store."),
     Entry("forget", "gitml.cli.care", "forget", "Stop keeping a version in a store."),
     Entry("gc", "gitml.cli.care", "gc", "Delete what no version has needed for two weeks."),
     Entry("repack", "gitml.cli.care", "repack", "Merge small packs and leave dead bytes behind."),

@@ -21,6 +21,7 @@ from gitml.cli.session import Session
     ],
     examples=[
         "gitml register datasets/digits data/",
+        "gitml register datasets/raw s3://team-data/raw --reference",
         "gitml register models/digits ./out --metric accuracy=0.98 --input training=datasets/digits@1",
     ],
 )
@@ -50,6 +51,10 @@ from gitml.cli.session import Session
 @click.option(
     "--follow-links", is_flag=True, help="Copy what a symbolic link points to instead of refusing it."
 )
+@click.option(
+    "--reference", is_flag=True, help="Leave the data where it is: PATH may be s3://…, az://…, https://…, too."
+)
+@click.option("--hash", is_flag=True, help="With --reference: read everything, so that its digests are known.")
 @dry_run_option
 def register(
     session: Session,
@@ -72,6 +77,8 @@ def register(
     offline: bool,
     push: bool,
     follow_links: bool,
+    reference: bool,
+    hash: bool,  # noqa: A002, the flag's own name
     dry_run: bool,
 ) -> None:
     """Make files the next version of an asset.
@@ -95,6 +102,8 @@ def register(
         offline=offline,
         push=push,
         follow_links=follow_links,
+        reference=reference,
+        hash=hash,
         dry_run=dry_run,
     )
     for warning in result.warnings:

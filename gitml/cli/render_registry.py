@@ -11,9 +11,10 @@ from gitml.cli.text import count, number, pairs, short_commit, short_digest, siz
 if TYPE_CHECKING:
     from gitml.registry.diff import Difference, FileChange
     from gitml.registry.edit import Edited
+    from gitml.registry.external import Elsewhere
     from gitml.registry.initialise import Initialised
     from gitml.registry.lineage import Lineage
-    from gitml.registry.listing import Listing, Shown
+    from gitml.registry.listing import ListedVersion, Listing, Shown
     from gitml.registry.register import Registered, RegisterPlan
 
 _MAX_FILES = 40
@@ -53,6 +54,7 @@ def registered(result: Registered, out: Printer) -> None:
         out.line(ref, f" has these contents and fields already, on {result.branch}: nothing was committed")
     out.fields(
         [
+            *_elsewhere(result.external),
             ("contents", f"{count(result.files, 'file')}, {size(result.size_bytes)}, {result.digest}"),
             (
                 "bytes",
@@ -76,6 +78,15 @@ def _register_plan(plan: RegisterPlan, out: Printer) -> None:
     )
 
 
+def _elsewhere(external: Elsewhere | None) -> list[tuple[str, str]]:
+    """How much data stays where it is, and where that is."""
+    if external is None:
+        return []
+    more = f" and {len(external.sources) - 1} more" if len(external.sources) > 1 else ""
+    much = f"{count(external.files, 'file')}, {size(external.size_bytes)}"
+    return [("refers to", f"{much}, which stay in {external.sources[0]}{more}")]
+
+
 def _new(is_new: bool) -> str:  # noqa: FBT001 - reads as its one call
     return ", a new branch" if is_new else ""
 
@@ -91,7 +102,7 @@ def listing(result: Listing, out: Printer) -> None:
             " ".join(row.aliases),
             pairs(row.metrics),
             row.created,
-            Styled(_deprecation(row.deprecated), Style.WARN),
+            Styled(_note(row), Style.WARN),
         ]
         for row in result.versions
     ]
@@ -112,6 +123,14 @@ def listing(result: Listing, out: Printer) -> None:
             Style.DIM,
         )
     )
+
+
+def _note(row: ListedVersion) -> str:
+    external = row.external
+    if external is None:
+        return _deprecation(row.deprecated)
+    much = f"refers to {count(external.files, 'file')}, {size(external.size_bytes)} elsewhere"
+    return "; ".join(part for part in (much, _deprecation(row.deprecated)) if part)
 
 
 def _deprecation(found: Any) -> str:
@@ -143,6 +162,7 @@ def shown(result: Shown, out: Printer) -> None:
             "contents",
             f"{count(contents['files'], 'file')}, {size(contents['size'])}, in the store {contents['store']}",
         ),
+        ("refers to", _external(contents.get("external") or {})),
         ("digest", str(contents["digest"])),
         ("source", _source(asset.get("source") or {})),
         ("command", str((asset.get("source") or {}).get("command") or "")),
@@ -167,12 +187,23 @@ def shown(result: Shown, out: Printer) -> None:
         out.blank()
         out.table(
             [Column("SIZE", right=True), "DIGEST", "PATH"],
-            [[size(file.size_bytes), short_digest(file.digest), file.path] for file in result.files],
+            [
+                [size(file.size_bytes), short_digest(file.digest) if file.digest else "-", file.path]
+                for file in result.files
+            ],
         )
-        out.line(Styled(f"{count(len(result.files), 'file')}, {size(contents['size'])}", Style.DIM))
+        total = sum(file.size_bytes for file in result.files)
+        out.line(Styled(f"{count(len(result.files), 'file')}, {size(total)}", Style.DIM))
     if result.lineage is not None:
         out.blank()
         lineage_tree(result.lineage, out)
+
+
+def _external(external: Mapping[str, Any]) -> str:
+    if not external:
+        return ""
+    places = ", ".join(str(url) for url in external["from"])
+    return f"{count(external['files'], 'file')}, {size(external['size'])}, which stay in {places}"
 
 
 def _source(source: Mapping[str, Any]) -> str:

@@ -107,6 +107,10 @@ def status(result: Status, out: Printer) -> None:
         if refs:
             out.line(Styled(title, Style.WARN), Styled(f"  ({hint})", Style.DIM))
             _paths("", [str(ref) for ref in refs], Style.NAME, out)
+    if result.sources:
+        title = "not what was registered, where it lies"
+        out.line(Styled(title, Style.WARN), Styled("  (register it again, or restore it)", Style.DIM))
+        _paths("", [f"{one.ref}: {one.problem}" for one in result.sources], Style.BAD, out)
     differing = sum(bool(state.modified or state.missing or state.untracked) for state in result.placed)
     out.line(
         Styled(
@@ -147,6 +151,8 @@ def status_refs(result: Status) -> Iterator[str]:
 def verification(result: Verification, out: Printer) -> None:
     """`verify`."""
     how = _read_so_far(result) if result.deep else "every object is there"
+    if result.sources:
+        how += f"; {count(result.sources, 'file')} elsewhere are what was registered"
     out.line(
         f"{count(result.versions, 'version')} checked, {count(result.files, 'file')}, {size(result.size_bytes)}: {how}; ",
         Styled("0 faults", Style.GOOD),

@@ -50,12 +50,17 @@ def check(session: Session, where: str | None) -> None:
     session.finish(result, render_store.checked, refs=[result.url])
 
 
-@command("trust", arguments=[("NAME", "Name of the store.")], examples=["gitml store trust default"])
+@command(
+    "trust",
+    arguments=[("NAME", "Name of the store; or the URL of data that versions refer to.")],
+    examples=["gitml store trust default", "gitml store trust s3://team-data/raw"],
+)
 @click.argument("name", metavar="NAME")
 def trust(session: Session, name: str) -> None:
     """Accept the present location of a store on this machine.
 
-    Needed when gitml.yaml names another location than the one that was used here before.
+    Needed when gitml.yaml names another location than the one that was used here before, and for data that somebody
+    registered elsewhere with --reference: nothing is read from where nobody here said that it may be.
     """
     result = session.registry().stores.trust(name)
     session.finish(result, render.trusted, refs=[result.name])

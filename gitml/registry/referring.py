@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gitml.errors import UsageError
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, next_integer
 from gitml.model.pointer import External
+from gitml.model.redact import redact
+from gitml.model.shown import shown
 from gitml.registry.drafting import Given, dirty_warning, draft_pointer, says_nothing_new
 from gitml.registry.external import Elsewhere, Listed, contents_of, list_sources, locations, trust_sources
 from gitml.registry.numbering import (
@@ -61,6 +64,29 @@ class _Draft:
     @property
     def config(self) -> Config:
         return self.target.snapshot.config
+
+
+def check_words(paths: Sequence[str | Path], *, reference: bool, follow_links: bool) -> None:
+    """Refuse words that do not go together.
+
+    Raises:
+        UsageError: A URL or `--hash` without `--reference`, or `--follow-links` with it.
+    """
+    if not reference:
+        url = next((str(path) for path in paths if "://" in str(path)), None)
+        raise UsageError(
+            "--hash goes with --reference"
+            if url is None
+            else f"{shown(redact(url))} is not on this machine, and register copies files of this machine",
+            code="not-a-reference",
+            hint="--reference leaves the data where it is; gitml store adopt copies it later",
+        )
+    if follow_links:
+        raise UsageError(
+            "--follow-links does not go with --reference: no link is followed when the data is read later",
+            code="follow-links",
+            hint="refer to the place that the links lead to",
+        )
 
 
 def refer(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitml.errors import AccessDenied, IntegrityError, NotFound, StoreUnavailable
 from gitml.model.names import VersionId
+from gitml.registry.external import is_local, look_at_sources
 from gitml.registry.placement import Record, records
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import POINTER_FILE, Snapshot
@@ -35,6 +37,23 @@ class PlacedState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """Data that a version refers to and that is no longer what was registered.
+
+    Attributes:
+        ref: The version.
+        url: Where the data lies; None where none of it may be read.
+        path: File of the contents.
+        problem: What is wrong, in words.
+    """
+
+    ref: VersionId
+    url: str | None
+    path: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What `status` found.
 
@@ -45,6 +64,8 @@ class Status:
         placed: Folders with contents, differing or not.
         embedded: Versions of HEAD whose bytes are only in this clone's embedded store.
         missing: Versions of HEAD whose bytes are in no store that this clone reads; only with `remote`.
+        sources: What versions of HEAD refer to and that is gone or changed: on this machine, and with `remote`
+            wherever it lies.
         unpushed: Versions of HEAD that the remote's branch does not have, as of the last fetch.
         incoming: Versions of the remote's branch that HEAD does not have, as of the last fetch.
         clean: Nothing differs.
@@ -56,6 +77,7 @@ class Status:
     placed: tuple[PlacedState, ...]
     embedded: tuple[VersionId, ...]
     missing: tuple[VersionId, ...]
+    sources: tuple[SourceState, ...]
     unpushed: tuple[VersionId, ...]
     incoming: tuple[VersionId, ...]
     clean: bool
@@ -88,6 +110,7 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
     )
     embedded = _embedded_only(ws, snapshot, ids)
     missing = tuple(id_ for id_ in ids if not _held(ws, snapshot, id_)) if remote else ()
+    sources = tuple(_sources(ws, snapshot, ids, remote=remote))
     unpushed, incoming = _against_remote(ws, branch, snapshot, ids)
     differing = [state for state in placed if state.modified or state.missing]
     return Status(
@@ -97,9 +120,10 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
         placed=placed,
         embedded=embedded,
         missing=missing,
+        sources=sources,
         unpushed=unpushed,
         incoming=incoming,
-        clean=not (differing or embedded or missing or unpushed or incoming),
+        clean=not (differing or embedded or missing or sources or unpushed or incoming),
     )
 
 
@@ -142,6 +166,23 @@ def _on_remote(ws: Workspace, id_: VersionId, snapshot: Snapshot) -> bool:
 
 def _held(ws: Workspace, snapshot: Snapshot, id_: VersionId) -> bool:
     return ws.stores(snapshot.config).holds(snapshot.pointer(id_))
+
+
+def _sources(
+    ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId], *, remote: bool
+) -> Iterator[SourceState]:
+    """Changed sources; without `remote` no server is asked for data, and what cannot be known is passed over."""
+    for id_, pointer in snapshot.pointers(ids).items():
+        if pointer.contents.external is None or not (remote or is_local(pointer)):
+            continue
+        try:
+            for fault in look_at_sources(ws, snapshot.config, pointer):
+                yield SourceState(ref=id_, url=fault.url, path=fault.path, problem=fault.problem)
+        except (AccessDenied, IntegrityError) as error:
+            yield SourceState(ref=id_, url=None, path=None, problem=error.message)
+        except (NotFound, StoreUnavailable):
+            if remote and _held(ws, snapshot, id_):
+                raise
 
 
 def _against_remote(

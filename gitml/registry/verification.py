@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import GitMLError, IntegrityError, UsageError
+from gitml.errors import GitMLError, IntegrityError, NotFound, UsageError
 from gitml.model.names import VersionId
+from gitml.model.pointer import Pointer
 from gitml.model.portion import Part, parse_duration
+from gitml.model.references import FILE
+from gitml.registry.external import look_at_sources
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
@@ -27,7 +30,7 @@ class Fault:
 
     Attributes:
         ref: The version that needs it.
-        object: Name in the store, or path in git.
+        object: Name in the store, path in git, or URL of what a version refers to.
         path: File of the contents that it belongs to, where known.
         problem: What is wrong, in words.
     """
@@ -44,7 +47,8 @@ class Verification:
 
     Attributes:
         versions, files, size_bytes: How much was checked.
-        deep: Whether bytes were read and hashed again.
+        sources: Files that versions refer to elsewhere and that were asked for there.
+        deep: Whether bytes were read and hashed again; those elsewhere where neither part nor time was limited.
         read_bytes: Stored bytes that this run read.
         covered_bytes: Those, and what earlier runs have read since all was read last.
         total_bytes: Stored bytes to read, in as many runs as it takes; of the part, where one was named.
@@ -55,6 +59,7 @@ class Verification:
     versions: int
     files: int
     size_bytes: int
+    sources: int
     deep: bool
     read_bytes: int
     covered_bytes: int
@@ -115,6 +120,9 @@ class _Checked:
     files: int = 0
     size_bytes: int = 0
     trees: dict[str, tuple[Store, list[Tree]]] = field(default_factory=dict)
+    references: list[tuple[Snapshot, Pointer]] = field(default_factory=list)
+    sources: int = 0
+    reads_sources: bool = False
 
 
 def verify(
@@ -149,7 +157,7 @@ def verify(
             code="not-deep",
             hint="gitml verify --deep --within 10m",
         )
-    done = _Checked()
+    done = _Checked(reads_sources=deep and part is None and within is None)
     for snapshot, id_ in _chosen(ws, refs, every=every, faults=done.faults):
         _look(ws, snapshot, id_, done)
     found = []
@@ -163,12 +171,15 @@ def verify(
             )
             for fault in read.faults
         ]
+    for snapshot, pointer in done.references:
+        _ask_sources(ws, snapshot, pointer, done)
     if done.faults:
         raise _failed(done, found)
     return Verification(
         versions=done.versions,
         files=done.files,
         size_bytes=done.size_bytes,
+        sources=done.sources,
         deep=deep,
         **read_so_far(found),
         part=part,
@@ -210,6 +221,21 @@ def _look(ws: Workspace, snapshot: Snapshot, id_: VersionId, done: _Checked) -> 
         return
     tree = Tree(root=root, expected=pointer.contents, label=str(pointer.id))
     done.trees.setdefault(store.url, (store, []))[1].append(tree)
+    if pointer.contents.external is not None:
+        done.references.append((snapshot, pointer))
+
+
+def _ask_sources(ws: Workspace, snapshot: Snapshot, pointer: Pointer, done: _Checked) -> None:
+    """Whether what a version refers to is still there and the same."""
+    try:
+        for fault in look_at_sources(ws, snapshot.config, pointer, deep=done.reads_sources):
+            done.faults.append(
+                Fault(ref=str(pointer.id), object=fault.url, path=fault.path, problem=fault.problem)
+            )
+    except (IntegrityError, NotFound) as error:
+        done.faults.append(_fault(pointer.id, str(error.context.get("object", FILE)), error.message))
+    else:
+        done.sources += 0 if pointer.contents.external is None else pointer.contents.external.files
 
 
 def _chosen(

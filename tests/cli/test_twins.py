@@ -107,12 +107,9 @@ def test_every_verb_has_a_command() -> None:
 
 
 def test_what_is_not_built_is_absent() -> None:
-    absent = {"events", "install", "ci", "adopt"}
+    absent = {"events", "install", "ci"}
     assert "check" not in entries()
     assert not absent & {word for name in full_names() for word in name.split()}
-    assert "--reference" not in {
-        option for parameter in command_of("register").params for option in parameter.opts
-    }
 
 
 def test_promote_takes_exactly_these_letters() -> None:

@@ -73,6 +73,7 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "show": Shown,
     "status": Status,
     "store check": StoreCheck,
+    "store adopt": Registered,
     "store du": DiskUsage,
     "store forget": Forgotten,
     "store gc": GarbageCollection,
