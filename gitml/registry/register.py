@@ -31,6 +31,7 @@ from gitml.registry.numbering import (
 )
 from gitml.registry.review import ReviewedSource
 from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
+from gitml.registry.sql.query import Answer, Queried, Query, answered
 from gitml.registry.stores import DEFAULT, EMBEDDED
 from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
@@ -53,6 +54,7 @@ class RegisterPlan:
         files, size_bytes: What would be read.
         warnings: What a person should know.
         external: What would be referred to and left where it is.
+        query: What would be asked, where a database gives the contents.
     """
 
     ref: VersionId
@@ -63,6 +65,7 @@ class RegisterPlan:
     size_bytes: int
     warnings: tuple[str, ...]
     external: Elsewhere | None = None
+    query: Queried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ class Registered:
         external: What is referred to and stays where it is; the contents are the list of it.
         plan: Set on a dry run, where nothing above it was done.
         pushed: What pushing afterwards did, where asked for.
+        query: What was asked, where a database gave the contents.
     """
 
     ref: VersionId
@@ -101,6 +105,7 @@ class Registered:
     external: Elsewhere | None = None
     plan: RegisterPlan | None = None
     pushed: Pushed | None = None
+    query: Queried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +124,13 @@ def register(
     paths: Sequence[Path],
     given: Given,
     *,
+    query: Query | None = None,
     branch: str | None = None,
     offline: bool = False,
     follow_links: bool = False,
     dry_run: bool = False,
 ) -> Registered:
-    """Make the contents of `paths` the next version of an asset.
+    """Make the contents of `paths`, or what a query gives, the next version of an asset.
 
     Running it again with equal contents and equal given fields changes nothing.
 
@@ -133,10 +139,11 @@ def register(
         asset: Type and name.
         paths: A folder gives its contents, a file its base name; relative to the caller.
         given: Fields of the pointer.
+        query: What to ask a database, instead of `paths`; it is asked last, when all else has been checked.
         branch: Branch to commit to instead of the one checked out; made from the default branch if new.
         offline: Write to the embedded store, whatever is configured.
         follow_links: Copy what a symbolic link points to instead of refusing it.
-        dry_run: Plan only; no contents are read.
+        dry_run: Plan only; no contents are read, and no database is asked.
 
     Raises:
         UsageError: No branch to commit to, or no next version number.
@@ -146,12 +153,14 @@ def register(
         PolicyRefused: The branch is a stage, or the contents were purged.
         StoreUnavailable, NoSpace, AccessDenied: The store refused.
     """
+    if query is not None:
+        given = replace(given, spec=query.spec(given.spec))
     target = find_target(ws, branch)
     config = target.snapshot.config
     check_version_word(target.snapshot, asset, given.version, ws)
     draft = draft_pointer(ws, asset, given, config)
     locations = [ws.caller / path for path in paths]
-    cache = None if follow_links or dry_run else _source_cache(ws, locations)
+    cache = None if follow_links or dry_run or query is not None else _source_cache(ws, locations)
     source = FolderSource(locations, follow_links=follow_links, cache=cache)
     store_name, store = ws.stores(config).target(asset.type, offline=offline)
     existing = existing_versions(ws, asset)
@@ -160,18 +169,36 @@ def register(
         bumped(given, existing)
     warnings = [*dirty_warning(draft)]
     if dry_run:
-        return _planned(asset, given, target, existing, source, store_name, warnings)
+        return _planned(asset, given, target, existing, source, store_name, warnings, query)
     newest = compared(target.snapshot, asset, given)
-    reviewed = ReviewedSource(source)
-    written = _stored(ws, store, reviewed, earlier_trees(ws, newest, store), cache)
+    earlier = earlier_trees(ws, newest, store)
+    queried = None
+    if query is None:
+        reviewed = ReviewedSource(source)
+        written = _stored(ws, store, reviewed, earlier, cache)
+    else:
+        written, answer, reviewed = _stored_answer(ws, store, query, earlier)
+        given = replace(given, spec=answer.spec(given.spec))
+        draft = replace(draft, spec=dict(given.spec)).checked(config)
+        warnings += answer.warnings()
+        queried = query.facts(answer)
     warnings += source.warnings
     if newest is not None and says_nothing_new(newest, written.root, draft, given):
-        return _unchanged(newest, target, written, store_name, warnings)
+        return replace(_unchanged(newest, target, written, store_name, warnings), query=queried)
     refuse_taken(existing, asset, given)
     version = claim_version(ws, config, store, asset, given, existing, written)
     pointer = replace(draft, id=version, contents=contents_in(written.root, config.store_for(asset.type)))
     commit = commit_version(ws, target, pointer, reviewed.copies(store.tree(written.root)))
-    return result_of(pointer, target, commit, written.stats, store_name, warnings)
+    return replace(result_of(pointer, target, commit, written.stats, store_name, warnings), query=queried)
+
+
+def _stored_answer(
+    ws: Workspace, store: Store, query: Query, earlier: Sequence[Root]
+) -> tuple[WrittenTree, Answer, ReviewedSource]:
+    """Ask the database, and store what it gives before its files on this disk go."""
+    with answered(ws, query) as answer:
+        reviewed = ReviewedSource(FolderSource([answer.folder]))
+        return store.write(reviewed, earlier=earlier, progress=ws.progress), answer, reviewed
 
 
 def _stored(
@@ -313,13 +340,14 @@ def _planned(
     source: FolderSource,
     store_name: str,
     warnings: Sequence[str],
+    query: Query | None,
 ) -> Registered:
     if given.version is not None:
         version = Version.parse(given.version)
     else:
         version = bumped(given, existing) if given.bump else next_integer(existing)
     files = size_bytes = 0
-    for file in source.files():
+    for file in source.files() if query is None else ():
         files, size_bytes = files + 1, size_bytes + file.size_bytes
     plan = RegisterPlan(
         ref=VersionId(asset=asset, version=version),
@@ -329,6 +357,7 @@ def _planned(
         files=files,
         size_bytes=size_bytes,
         warnings=(*warnings, *source.warnings),
+        query=None if query is None else query.facts(),
     )
     return Registered(
         ref=plan.ref,
@@ -341,6 +370,7 @@ def _planned(
         store=store_name,
         warnings=plan.warnings,
         plan=plan,
+        query=plan.query,
     )
 
 

@@ -26,6 +26,10 @@ _BATCH_ROWS: Final = 16_384
 _GROUP_BYTES: Final = 64 << 20
 _GROUP_ROWS: Final = 1 << 20
 _PART_BYTES: Final = 1 << 30
+# Pages about as large as a chunk of the store, and no dictionary so long that one value more changes all that follows:
+# of 400,000 rows of which a dozen changed, a tenth is stored anew (a quarter with the library's own sizes).
+_PAGES: Final = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10}
+_DICTIONARY_BYTES: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +155,8 @@ class _Parts:
                     data_page_version="1.0",
                     compression="zstd",
                     compression_level=1,
-                    use_content_defined_chunking=True,
+                    dictionary_pagesize_limit=_DICTIONARY_BYTES,
+                    use_content_defined_chunking=_PAGES,
                 )
             )
             self._open = opening.pop_all()

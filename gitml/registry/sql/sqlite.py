@@ -22,21 +22,21 @@ from sqlalchemy.pool import NullPool
 
 from gitml.errors import AccessDenied, Busy, GitMLError, InvalidInput, NoSpace, StoreUnavailable
 from gitml.model.shown import shown
-from gitml.registry.sql.columns import Column, Result, check_names, misfit
+from gitml.registry.sql.columns import Column, Result, cast, check_names, misfit
 
 _WAIT_S: Final = 5.0
-_INTEGER, _REAL, _TEXT, _BLOB = 1, 2, 4, 8
-_CLASSES: Final = {"integer": _INTEGER, "real": _REAL, "text": _TEXT, "blob": _BLOB}
+_NULL: Final = ("", "")
+# The least and the greatest class of a column, in the order of their names: blob, integer, real, text.
 _TYPES: Final = {
-    0: pa.null(),
-    _INTEGER: pa.int64(),
-    _REAL: pa.float64(),
-    _INTEGER | _REAL: pa.float64(),
-    _TEXT: pa.string(),
-    _BLOB: pa.binary(),
+    _NULL: pa.null(),
+    ("integer", "integer"): pa.int64(),
+    ("integer", "real"): pa.float64(),
+    ("real", "real"): pa.float64(),
+    ("text", "text"): pa.string(),
+    ("blob", "blob"): pa.binary(),
 }
-_PYTHON: Final = {int: _INTEGER, float: _REAL, str: _TEXT, bytes: _BLOB}
-_NAMES: Final = {_INTEGER: "INTEGER", _REAL: "REAL", _TEXT: "TEXT", _BLOB: "BLOB"}
+_PYTHON: Final = {int: "integer", float: "real", str: "text", bytes: "blob"}
+_AT_ONCE: Final = 1000  # columns; SQLite takes 2,000 sums in a statement
 _FETCHED: Final = 1000
 
 
@@ -89,39 +89,50 @@ def _columns(session: Session, sql: str) -> tuple[Column, ...]:
     # The statement is the caller's own and stands in brackets as it is; nothing of a result gets into one.
     empty = session.exec_driver_sql(f"select * from (\n{sql}\n) limit 0")  # noqa: S608
     names = [name for name, *_ in _description(empty)]
-    places = ",".join(f"c{position}" for position in range(len(names)))
-    masks = ",".join(
-        "+".join(f"{bit}*max(typeof(c{position})='{name}')" for name, bit in _CLASSES.items())
-        for position in range(len(names))
-    )
-    whole = f"with gitml_result({places}) as (\n{sql}\n) select {masks} from gitml_result"  # noqa: S608
-    seen = [mask or 0 for mask in session.exec_driver_sql(whole).one()]
-    mixed = {position for position, mask in enumerate(seen) if mask not in _TYPES}
+    classes = _classes(session, sql, len(names))
+    mixed = {position for position, found in enumerate(classes) if found not in _TYPES}
     if mixed:
         raise _mixed(session.exec_driver_sql(sql), names, mixed)
-    return tuple(Column(name=name, type=_TYPES[mask]) for name, mask in zip(names, seen, strict=True))
+    return tuple(Column(name=name, type=_TYPES[found]) for name, found in zip(names, classes, strict=True))
+
+
+def _classes(session: Session, sql: str, columns: int) -> list[tuple[str, str]]:
+    """The least and the greatest class of the values in each column."""
+    places = ",".join(f"c{position}" for position in range(columns))
+    found: list[tuple[str, str]] = []
+    for start in range(0, columns, _AT_ONCE):
+        sums = ",".join(
+            f"min(nullif(typeof(c{position}),'null')),max(nullif(typeof(c{position}),'null'))"
+            for position in range(start, min(start + _AT_ONCE, columns))
+        )
+        whole = f"with gitml_result({places}) as (\n{sql}\n) select {sums} from gitml_result"  # noqa: S608
+        seen = [name or "" for name in session.exec_driver_sql(whole).one()]
+        found += zip(seen[::2], seen[1::2], strict=True)
+    return found
 
 
 def _mixed(answer: Any, names: Sequence[str], columns: set[int]) -> InvalidInput:
     """The first value of these columns that is of another class than those before it."""
-    first = dict.fromkeys(columns, 0)
+    before = dict.fromkeys(columns, _NULL)
     row = 0
     while rows := answer.fetchmany(_FETCHED):
         for values in rows:
             row += 1
             for position in sorted(columns):
-                found = _PYTHON.get(type(values[position]), 0)
-                if found and first[position] | found not in _TYPES:
-                    return misfit(names[position], row, values[position], _NAMES[_main(first[position])])
-                first[position] |= found
+                kind = _PYTHON.get(type(values[position]))
+                if kind is None:
+                    continue
+                least, greatest = before[position]
+                now = (min(least or kind, kind), max(greatest, kind))
+                if now not in _TYPES:
+                    return misfit(names[position], row, values[position], greatest.upper())
+                before[position] = now
     name = names[min(columns)]
     return InvalidInput(
-        f"column {shown(name)} has values of several types", code="value-does-not-fit", hint="cast it"
+        f"column {shown(name)} has values of several types",
+        code="value-does-not-fit",
+        hint=cast(name, "text"),
     )
-
-
-def _main(classes: int) -> int:
-    return _REAL if classes & _REAL else classes
 
 
 def _failed(file: Path, error: BaseException) -> GitMLError:
