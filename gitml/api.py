@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from gitml.registry import sync as _sync
     from gitml.registry import upkeep as _upkeep
     from gitml.registry import verification as _verification
+    from gitml.registry.sql import query as _query
 else:
     _detect = LazyModule("gitml.forge.detect")
     _names = LazyModule("gitml.model.names")
@@ -74,6 +75,7 @@ else:
     _sync = LazyModule("gitml.registry.sync")
     _upkeep = LazyModule("gitml.registry.upkeep")
     _verification = LazyModule("gitml.registry.verification")
+    _query = LazyModule("gitml.registry.sql.query")
 
 Paths = str | Path
 
@@ -163,6 +165,8 @@ class Registry:
         follow_links: bool = False,
         reference: bool = False,
         hash: bool = False,  # noqa: A002, the flag's own name
+        sql: str | None = None,
+        connection: str | None = None,
         dry_run: bool = False,
     ) -> _register.Registered:
         """Make the contents of `paths` the next version: bytes to the store, then one commit.
@@ -186,6 +190,8 @@ class Registry:
             follow_links: Copy what a symbolic link points to instead of refusing it.
             reference: Leave the data where it is, and register where that is: `paths` may then be URLs, too.
             hash: With `reference`: read everything, so that its digests are known; files of this machine always are.
+            sql: A query whose result, written as Parquet, are the contents; no `paths` then.
+            connection: The database to ask: a URL, `env:NAME` for a variable that holds one, or a name of your settings.
             dry_run: Plan only.
 
         Raises:
@@ -196,6 +202,9 @@ class Registry:
             PolicyRefused: The branch is a stage, or the contents were purged.
         """
         ws = self._open_to_change(dry_run=dry_run)
+        query = None
+        if sql is not None or connection is not None or not paths:
+            query = _query.plan_query(ws, sql, connection, paths)
         given = _drafting.Given(
             version=version,
             bump=bump,
@@ -230,6 +239,7 @@ class Registry:
             branch=branch,
             offline=offline,
             follow_links=follow_links,
+            query=query,
             dry_run=dry_run,
         )
         if push and not dry_run:
@@ -366,6 +376,8 @@ class Registry:
         *refs: str,
         all: bool = False,  # noqa: A002, the flag's own name
         deep: bool = False,
+        part: str | None = None,
+        within: str | None = None,
     ) -> _verification.Verification:
         """Check that every pointer is valid and its bytes are in the store.
 
@@ -373,9 +385,12 @@ class Registry:
             refs: Only these versions; default is every version of HEAD.
             all: Every version of every branch.
             deep: Read all bytes and hash them again.
+            part: Of a deep check only this part, as `2/7`; seven such runs read each byte once.
+            within: Of a deep check only what can be read in this time, as `10m`; the next run goes on there.
 
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
+            UsageError: `part` or `within` without `deep`, or a malformed one.
         """
         return _verification.verify(self._open(), refs, every=all, deep=deep, part=part, within=within)
 
@@ -399,8 +414,6 @@ class Registry:
         message: str | None = None,
         replaced_by: str | None = None,
         branch: str | None = None,
-        part: str | None = None,
-        within: str | None = None,
         dry_run: bool = False,
     ) -> _edit.Edited:
         """Mark a version as one that should no longer be used, by a commit on the default branch or on `branch`.
@@ -408,12 +421,9 @@ class Registry:
         Raises:
             NotFound: No such version or replacement.
         """
-            part: Of a deep check only this part, as `2/7`; seven such runs read each byte once.
-            within: Of a deep check only what can be read in this time, as `10m`; the next run goes on there.
         return _edit.deprecate(
             self._open_to_change(dry_run=dry_run),
             ref,
-            UsageError: `part` or `within` without `deep`, or a malformed one.
             message=message,
             replaced_by=replaced_by,
             branch=branch,
@@ -653,6 +663,11 @@ class Stores:
     ) -> _stored.StoreVerification:
         """Check every object of a store against its name, and every version's tree for completeness.
 
+        Args:
+            name: Name of the store, or `embedded`; default is the configured one.
+            part: Only this part, as `2/7`; seven such runs read each object once.
+            within: Only what can be read in this time, as `10m`; the next run goes on there.
+
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
             UsageError: A malformed part or time.
@@ -707,11 +722,6 @@ class Stores:
             IntegrityError: A version cannot be followed, so nobody knows what it needs; nothing was deleted.
         """
         return _care.gc(self._ws, name, dry_run=dry_run)
-        Args:
-            name: Name of the store, or `embedded`; default is the configured one.
-            part: Only this part, as `2/7`; seven such runs read each object once.
-            within: Only what can be read in this time, as `10m`; the next run goes on there.
-
 
     def repack(self, name: str | None = None, *, dry_run: bool = False) -> _upkeep.Repacked:
         """Merge small packs and leave behind what no version uses; `gc` frees the old ones.

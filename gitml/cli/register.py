@@ -17,16 +17,17 @@ from gitml.cli.session import Session
     "register",
     arguments=[
         ("TYPE/NAME", "The asset, such as models/digits."),
-        ("PATH…", "A folder gives its contents, a file its base name."),
+        ("PATH…", "A folder gives its contents, a file its base name; none with --sql."),
     ],
     examples=[
         "gitml register datasets/digits data/",
         "gitml register datasets/raw s3://team-data/raw --reference",
         "gitml register models/digits ./out --metric accuracy=0.98 --input training=datasets/digits@1",
+        'gitml register datasets/orders --sql "select * from orders order by id" --connection env:SHOP_URL',
     ],
 )
 @click.argument("asset", metavar="TYPE/NAME")
-@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH…", nargs=-1)
 @click.option("--version", metavar="V", help="Name of the version; default is the next integer.")
 @click.option(
     "--bump", type=click.Choice(["major", "minor", "patch"]), help="Raise this part of the newest version."
@@ -50,6 +51,12 @@ from gitml.cli.session import Session
 @click.option("--push", is_flag=True, help="Push afterwards.")
 @click.option(
     "--follow-links", is_flag=True, help="Copy what a symbolic link points to instead of refusing it."
+)
+@click.option("--sql", metavar="QUERY", help="Register what this query gives, as Parquet; add ORDER BY.")
+@click.option(
+    "--connection",
+    metavar="URL|env:NAME|NAME",
+    help="The database: postgresql://…, sqlite:///PATH, a variable with that, or a name of your settings.",
 )
 @click.option(
     "--reference", is_flag=True, help="Leave the data where it is: PATH may be s3://…, az://…, https://…, too."
@@ -79,6 +86,8 @@ def register(
     follow_links: bool,
     reference: bool,
     hash: bool,  # noqa: A002, the flag's own name
+    sql: str | None,
+    connection: str | None,
     dry_run: bool,
 ) -> None:
     """Make files the next version of an asset.
@@ -104,6 +113,8 @@ def register(
         follow_links=follow_links,
         reference=reference,
         hash=hash,
+        sql=sql,
+        connection=connection,
         dry_run=dry_run,
     )
     for warning in result.warnings:

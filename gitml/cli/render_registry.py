@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gitml.cli.output import Column, Node, Piece, Printer, Style, Styled
-from gitml.cli.text import count, number, pairs, short_commit, short_digest, size
+from gitml.cli.text import count, number, one_line, pairs, short_commit, short_digest, size
 
 if TYPE_CHECKING:
     from gitml.registry.diff import Difference, FileChange
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gitml.registry.lineage import Lineage
     from gitml.registry.listing import ListedVersion, Listing, Shown
     from gitml.registry.register import Registered, RegisterPlan
+    from gitml.registry.sql.query import Queried
 
 _MAX_FILES = 40
 _MAX_VALUE = 48
@@ -54,6 +55,7 @@ def registered(result: Registered, out: Printer) -> None:
         out.line(ref, f" has these contents and fields already, on {result.branch}: nothing was committed")
     out.fields(
         [
+            *_queried(result.query),
             *_elsewhere(result.external),
             ("contents", f"{count(result.files, 'file')}, {size(result.size_bytes)}, {result.digest}"),
             (
@@ -72,10 +74,25 @@ def _register_plan(plan: RegisterPlan, out: Printer) -> None:
     out.line(
         "would register ", Styled(str(plan.ref), Style.NAME), f" on {plan.branch}" + _new(plan.new_branch)
     )
+    contents = f"{count(plan.files, 'file')}, {size(plan.size_bytes)}"
     out.fields(
-        [("contents", f"{count(plan.files, 'file')}, {size(plan.size_bytes)}"), ("store", plan.store)],
+        [
+            *_queried(plan.query),
+            ("contents", contents if plan.query is None else "what the query gives, as Parquet"),
+            ("store", plan.store),
+        ],
         indent=2,
     )
+
+
+def _queried(query: Queried | None) -> list[tuple[str, str]]:
+    """Which database was asked, or would be, and how much came back."""
+    if query is None:
+        return []
+    where = f"{query.dialect} {query.database}" + (f" on {query.host}" if query.host else "")
+    if query.rows is None or query.columns is None:
+        return [("query", f"{where}, not asked: {one_line(query.sql)}")]
+    return [("query", f"{count(query.rows, 'row')} of {count(query.columns, 'column')} from {where}")]
 
 
 def _elsewhere(external: Elsewhere | None) -> list[tuple[str, str]]:
