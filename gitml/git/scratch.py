@@ -1,4 +1,4 @@
-"""Private folders for what a command needs on disk for a while: `<common dir>/gitml/scratch/`.
+"""Private folders for what a command needs on disk for a while: `<common dir>/gitml/scratch-ID/`.
 
 Each stands in the journal while it is in use, so that the next command removes what a killed one left.
 """
@@ -31,7 +31,6 @@ def scratch_folder(common_dir: Path) -> Iterator[Path]:
     with journal.operation(common_dir, {"kind": SCRATCH}) as held:
         folder = _folder(common_dir, held.id)
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
             yield folder
         finally:
@@ -46,4 +45,4 @@ def remove_scratch(common_dir: Path, number: str) -> None:
 
 
 def _folder(common_dir: Path, number: str) -> Path:
-    return common_dir / "gitml" / SCRATCH / number
+    return common_dir / "gitml" / f"{SCRATCH}-{number}"

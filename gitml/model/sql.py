@@ -182,7 +182,7 @@ def check_query(text: str) -> str:
     Raises:
         InvalidInput: It cannot be kept, or it is a statement that gives no rows.
     """
-    sql = text.strip().rstrip(";").rstrip()
+    sql = text.strip().rstrip("; \t\r\n")
     if len(sql.encode(errors="replace")) > MAX_SQL_BYTES:
         raise InvalidInput(
             f"the query has more than {MAX_SQL_BYTES:,} bytes",
@@ -259,7 +259,9 @@ def answered_spec(
     Raises:
         InvalidInput: The caller describes a column that the result does not have.
     """
-    said = {entry["name"]: entry for entry in asked.get("columns", ())}
+    listed = asked.get("columns")
+    entries = listed if isinstance(listed, list) else []
+    said = {entry["name"]: entry for entry in entries if isinstance(entry, Mapping) and "name" in entry}
     unknown = sorted(said.keys() - {column.name for column in columns})
     if unknown:
         raise InvalidInput(
