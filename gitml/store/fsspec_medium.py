@@ -237,7 +237,9 @@ class FsspecMedium:
                 self._refuse(doing, name, error)
                 failure = Failure(kind=FailureKind.LOST, reason=f"{type(error).__name__}: {error}")
                 if not self._patience.wait(attempts, failure):
-                    raise self._given_up(doing, name, failure, attempts, is_unknown=writes and was_sent) from error
+                    raise self._given_up(
+                        doing, name, failure, attempts, is_unknown=writes and was_sent
+                    ) from error
             else:
                 self._patience.answered()
                 return result
@@ -321,7 +323,9 @@ def open_fsspec(url: StoreUrl, options: RemoteOptions) -> FsspecMedium:
         writes, arguments = SftpWrites(), with_known_hosts(arguments, options.stall_s)
 
     def connect() -> Any:
-        return kind(**arguments, skip_instance_cache=True, use_listings_cache=False)
+        files = kind(**arguments, skip_instance_cache=True)
+        files.dircache.use_listings_cache = False  # not every file system takes that as an argument
+        return files
 
     return FsspecMedium(connect, kind._strip_protocol(str(url)), str(url), writes, options)
 

@@ -12,7 +12,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,7 @@ def check(
         AccessDenied, StoreUnavailable, NoSpace: The place cannot be used at all.
     """
     watched = _Watched(medium, progress)
-    is_new = isinstance(medium, FolderMedium) and not medium.path.exists()
+    made = _missing_folders(medium)
     prober = _Prober(watched, f"check/{secrets.token_hex(8)}", rounds)
     try:
         prober.begin()
@@ -77,8 +77,7 @@ def check(
     finally:
         with _working(progress, "removing what was written"):
             prober.tidy(medium)
-            if is_new and isinstance(medium, FolderMedium):
-                _remove_folders(medium.path, "")
+            _remove_if_empty(made)
     findings += [_left_over(medium, prober.prefix), _power_cut(medium)]
     return Capabilities(
         url=medium.url,
@@ -298,14 +297,23 @@ class _Prober:
             _remove_folders(medium.path, self.prefix)
 
 
+def _missing_folders(medium: Medium) -> list[Path]:
+    """What a write to a folder would make above it, the innermost first."""
+    if not isinstance(medium, FolderMedium):
+        return []
+    return [path for path in (medium.path, *medium.path.parents) if not path.exists()]
+
+
+def _remove_if_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _remove_folders(path: Path, prefix: str) -> None:
     """Remove the empty folders that objects of a prefix leave behind."""
-    for folder, _, _ in os.walk(path / prefix, topdown=False):
-        with contextlib.suppress(OSError):
-            Path(folder).rmdir()
-    if prefix:
-        with contextlib.suppress(OSError):
-            (path / prefix).parent.rmdir()
+    inside = [Path(folder) for folder, _, _ in os.walk(path / prefix, topdown=False)]
+    _remove_if_empty([*inside, (path / prefix).parent])
 
 
 def _expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001, it reads as a sentence
