@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gitml.forge.base import Request, Review
     from gitml.promotion.history import History, HistoryEntry
     from gitml.promotion.merge import Merged
-    from gitml.promotion.policy import Move
+    from gitml.promotion.case import Move
     from gitml.promotion.propose import Promotion
 
 _STATES = {"open": Style.WARN, "merged": Style.GOOD, "closed": Style.DIM}

@@ -245,7 +245,17 @@ def git_program(work_tree: Path | None = None) -> str:
     Raises:
         NotFound: There is no git.
     """
-    return _find_git(_safe_path(), None if work_tree is None else str(work_tree))
+    found = find_program("git", work_tree)
+    if found is None:
+        raise NotFound(
+            "git is not installed", code="git-not-found", hint="install git 2.38 or newer, and put it on PATH"
+        )
+    return found
+
+
+def find_program(name: str, work_tree: Path | None = None) -> str | None:
+    """Return the absolute path of a program, as :func:`git_program` finds git; None where there is none."""
+    return _find(name, _safe_path(), None if work_tree is None else str(work_tree))
 
 
 def _likely_top(folder: Path) -> Path | None:
@@ -254,17 +264,15 @@ def _likely_top(folder: Path) -> Path | None:
 
 
 @cache
-def _find_git(path: str, work_tree: str | None) -> str:
+def _find(name: str, path: str, work_tree: str | None) -> str | None:
     inside = None if work_tree is None else Path(work_tree).resolve()
     for folder in path.split(os.pathsep):
-        found = shutil.which("git", path=folder) if folder else None
+        found = shutil.which(name, path=folder) if folder else None
         if found is None:
             continue
         if inside is None or not Path(found).resolve().is_relative_to(inside):
             return found
-    raise NotFound(
-        "git is not installed", code="git-not-found", hint="install git 2.38 or newer, and put it on PATH"
-    )
+    return None
 
 
 def _safe_path() -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitml.errors import IntegrityError, NotFound, UsageError
-from gitml.git import checkout, discovery, exclude, history, journal, refs, remotes, trees
+from gitml.git import checkout, discovery, exclude, history, journal, refs, remotes, signatures, trees
 from gitml.git.command import GitCommand
 from gitml.git.names import (
     check_branch,
@@ -242,6 +242,27 @@ class Repository:
     def changed_paths(self, a: str | None, b: str, folder: str = "") -> list[Change]:
         """Return the files that differ between two commits or trees; None is the empty tree."""
         return history.changed_paths(self._git, a, b, check_folder(folder))
+
+    def unsigned(
+        self, oids: Sequence[str], *, allowed_signers: bytes, revoked: bytes | None, at: datetime
+    ) -> dict[str, str]:
+        """Return those of the commits that their committers did not sign, each with the reason.
+
+        Args:
+            oids: Ids of commits.
+            allowed_signers: Whose keys count, in the form of `gpg.ssh.allowedSignersFile`; nothing else is asked.
+            revoked: Keys that do not, in the form of `gpg.ssh.revocationFile`.
+            at: A key that ended before this moment does not count.
+
+        Raises:
+            NotFound: There is no `ssh-keygen`.
+        """
+        return signatures.unsigned(
+            self._git,
+            self._objects,
+            self.commits(oids),
+            signatures.Signers(allowed=allowed_signers, revoked=revoked, at=at),
+        )
 
     # --- settings -----------------------------------------------------------------------------------------------
 

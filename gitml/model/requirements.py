@@ -38,7 +38,7 @@ _BOUND: Final = re.compile(
 )
 
 
-class NotUnderstood(Exception):
+class UnknownRuleError(Exception):
     """A rule has the right shape and says something that this version cannot judge."""
 
 
@@ -87,7 +87,7 @@ class MetricRule:
         """Read a rule; `parse(str(x)) == x`.
 
         Raises:
-            NotUnderstood: It is neither form.
+            UnknownRuleError: It is neither form.
         """
         words = text.strip()
         if words.endswith(f" {NOT_WORSE}"):
@@ -97,7 +97,7 @@ class MetricRule:
         match = _BOUND.fullmatch(words) if len(words) <= _MAX_RULE else None
         bound = _number(match["number"]) if match else None
         if match is None or bound is None:
-            raise NotUnderstood(
+            raise UnknownRuleError(
                 f"{shown(text)} is no rule for a metric: METRIC >= NUMBER (or > <= <), or METRIC {NOT_WORSE}"
             )
         return cls(metric=match["metric"], comparison=Comparison(match["comparison"]), bound=bound)
@@ -160,9 +160,9 @@ class Requirements:
             reader = _READERS.get(key)
             try:
                 if reader is None:
-                    raise NotUnderstood("it is no rule that this version knows")
+                    raise UnknownRuleError("it is no rule that this version knows")
                 found[key] = reader(value, (key,))
-            except NotUnderstood as error:
+            except UnknownRuleError as error:
                 unread.append((key, str(error)))
             except FieldError as error:
                 unread.append((key, f"{'.'.join(map(str, error.path))} {error}"))
@@ -181,7 +181,7 @@ def check_shapes(require: Mapping[str, Any], path: Path) -> None:
             continue
         try:
             reader(value, (*path, key))
-        except NotUnderstood:
+        except UnknownRuleError:
             continue
 
 
@@ -237,7 +237,7 @@ def _fields(value: Any, path: Path) -> ByPattern[tuple[str, ...]]:
     for name in (name for _, names in found for name in names):
         section, dot, rest = name.partition(".")
         if not (name in _WORDS or (dot and rest and section in _SECTIONS)):
-            raise NotUnderstood(f"{shown(name)} is no field that can be required")
+            raise UnknownRuleError(f"{shown(name)} is no field that can be required")
     return found
 
 
@@ -264,7 +264,7 @@ def _by_pattern(value: Any, path: Path) -> ByPattern[tuple[str, ...]]:
 def _nothing_else(value: Mapping[str, Any], known: tuple[str, ...]) -> None:
     unknown = sorted(set(value) - set(known))
     if unknown:
-        raise NotUnderstood(f"it says {shown(unknown[0])}, which this version does not know")
+        raise UnknownRuleError(f"it says {shown(unknown[0])}, which this version does not know")
 
 
 _READERS: Final[Mapping[str, Callable[[Any, Path], Any]]] = {

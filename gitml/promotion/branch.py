@@ -66,7 +66,7 @@ def plan_by_branch(
         parents=(target.tip,) if is_merged else (target.tip, tip),
         changes=changes,
         code=tip,
-        birth=birth(),
+        birth=birth,
         wanted=tuple(chosen),
     )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
+from gitml.errors import GitMLError, NotFound
 from gitml.forge.shared import HEADS, Shared
 from gitml.git.types import MergeConflict
 from gitml.model.config import matches
+from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
+from gitml.promotion.case import Found
 from gitml.promotion.chain import ran
-from gitml.promotion.policy import Found
 from gitml.promotion.target import Target, folder_files, is_own_file, listing, merge_code
 from gitml.promotion.view import File, changed_paths
 from gitml.registry.workspace import Workspace
+from gitml.store.reader import TreeReader
 
 ANY_BRANCH = ("*",)
 
@@ -27,7 +31,7 @@ class RepositoryEvidence:
         target: The stage.
         head: The request's head; None while a promotion by asset is only planned.
         source_tip: For a promotion by branch that is only planned: tip of the source.
-        birth: Commit that the target was born from, where it is known.
+        birth: Gives the commit that the target was born from, where it is known.
         prefer: Branch that is looked at first.
     """
 
@@ -39,7 +43,7 @@ class RepositoryEvidence:
         *,
         head: str | None = None,
         source_tip: str | None = None,
-        birth: str | None = None,
+        birth: Callable[[], str | None] = lambda: None,
         prefer: str | None = None,
     ) -> None:
         self._ws = ws
@@ -49,14 +53,62 @@ class RepositoryEvidence:
         self._source_tip = source_tip
         self._birth = birth
         self._prefer = prefer
+        self._missing: dict[VersionId, Sequence[str]] = {}
+        self._trees: dict[VersionId, TreeReader | None] = {}
 
     def missing_bytes(self, pointer: Pointer) -> Sequence[str]:
-        """See :class:`gitml.promotion.policy.Evidence`."""
-        stores = self._ws.stores(self._target.config)
-        return stores.missing(pointer, shared=self._shared.remote is not None)
+        """See :class:`gitml.promotion.case.Evidence`."""
+        if pointer.id not in self._missing:
+            stores = self._ws.stores(self._target.config)
+            self._missing[pointer.id] = stores.missing(pointer, shared=self._shared.remote is not None)
+        return self._missing[pointer.id]
+
+    def digests(self, pointer: Pointer, paths: Collection[str]) -> Mapping[str, Digest] | None:
+        """See :class:`gitml.promotion.case.Evidence`."""
+        tree, found = self._tree(pointer), dict[str, Digest]()
+        if tree is None:
+            return None
+        for path in paths:
+            try:
+                found[path] = Digest(tree.entry(path).digest)
+            except NotFound:
+                continue
+            except GitMLError:
+                return None
+        return found
+
+    def paths(self, pointer: Pointer) -> Sequence[str] | None:
+        """See :class:`gitml.promotion.case.Evidence`."""
+        tree = self._tree(pointer)
+        try:
+            return None if tree is None else [entry.path for entry in tree.entries()]
+        except GitMLError:
+            return None
+
+    def _tree(self, pointer: Pointer) -> TreeReader | None:
+        """The files of a version, as the store lists them; None where it cannot tell."""
+        if pointer.id not in self._trees:
+            try:
+                store, root = self._ws.stores(self._target.config).locate(pointer)
+                tree = store.tree(root, expected=pointer.contents, label=str(pointer.id))
+                self._trees[pointer.id] = tree
+            except GitMLError:
+                self._trees[pointer.id] = None
+        return self._trees[pointer.id]
+
+    def unsigned(self, allowed_signers: bytes, revoked: bytes | None) -> Sequence[str]:
+        """See :class:`gitml.promotion.case.Evidence`."""
+        tip = self._head or self._source_tip
+        if tip is None:
+            return []
+        commits = [commit.oid for commit in self._ws.repo.between(self._target.tip, tip)]
+        faults = self._ws.repo.unsigned(
+            commits, allowed_signers=allowed_signers, revoked=revoked, at=datetime.now(UTC)
+        )
+        return [f"commit {oid[:12]}: {why}" for oid, why in faults.items()]
 
     def found(self, version: VersionId, files: dict[str, File], *, as_current: bool) -> Found:
-        """See :class:`gitml.promotion.policy.Evidence`."""
+        """See :class:`gitml.promotion.case.Evidence`."""
         answer = Found.NO
         for name, tip in self._sources().items():
             if folder_files(self._ws, tip, version.folder) != files:
@@ -92,7 +144,7 @@ class RepositoryEvidence:
         )
 
     def foreign_code(self) -> Sequence[str]:
-        """See :class:`gitml.promotion.policy.Evidence`."""
+        """See :class:`gitml.promotion.case.Evidence`."""
         if self._head is None:
             return [] if self._source_tip is None else self._not_from_sources([self._source_tip])
         head = self._ws.repo.commits([self._head])[0]
@@ -122,5 +174,5 @@ class RepositoryEvidence:
         ]
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
-        """See :class:`gitml.promotion.policy.Evidence`."""
-        return ran(self._ws, self._target.stage, self._target.tip, asset, version, stop=self._birth)
+        """See :class:`gitml.promotion.case.Evidence`."""
+        return ran(self._ws, self._target.stage, self._target.tip, asset, version, stop=self._birth())

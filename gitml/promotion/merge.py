@@ -6,18 +6,18 @@ tree, index or branch is touched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitml.errors import Busy, Conflict
 from gitml.forge.base import Landing, Request, RequestState
 from gitml.forge.local import ATTEMPTS, LocalForge, pause
 from gitml.git.types import Commit, MergeConflict
-from gitml.promotion.evidence import RepositoryEvidence
+from gitml.promotion.case import Move, Problem, Rule, approvals_needed
 from gitml.promotion.history import birth_of
-from gitml.promotion.policy import Case, Move, Problem, Reviews, Rule, Shape, approvals_needed, judge
+from gitml.promotion.judging import Judged, judge_merge, reviews_of
 from gitml.promotion.prepare import refuse
 from gitml.promotion.propose import describe_move
-from gitml.promotion.target import Blobs, Target, find_target, listing, views
+from gitml.promotion.target import Target, find_target
 from gitml.registry.workspace import Workspace
 
 
@@ -39,14 +39,6 @@ class Merged:
     summary: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    target: Target
-    tree: str
-    case: Case
-    problems: tuple[Problem, ...]
-
-
 def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: bool = False) -> Merged:
     """Merge a request into its stage.
 
@@ -65,7 +57,8 @@ def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: boo
         judged = _judge(ws, forge, request)
         if judged.target.born and not judged.case.changed:
             return _close(forge, request, dry_run=dry_run)
-        refuse(judged.problems, f"cannot merge request {number}")
+        problems = [explained(problem, request) for problem in judged.problems]
+        refuse(problems, f"cannot merge request {number}")
         _must_not_be_checked_out(ws, forge, request.target)
         lines = tuple(describe_move(move, request.target) for move in judged.case.moves)
         if dry_run:
@@ -156,43 +149,27 @@ def _merge_of(ws: Workspace, tip: str, head: str) -> Commit | None:
     return next((commit for commit in chain if len(commit.parents) == 2 and commit.parents[1] == head), None)
 
 
-def _judge(ws: Workspace, forge: LocalForge, request: Request) -> _Judged:
+def _judge(ws: Workspace, forge: LocalForge, request: Request) -> Judged:
     target = find_target(ws, forge.shared, request.target)
-    merged = ws.repo.merge_trees(target.tip, request.head)
-    if isinstance(merged, MergeConflict):
-        raise _conflict(request, merged)
-    blobs = Blobs(ws)
-    before, after = views(ws, target, listing(ws, merged.oid), blobs)
-    head = ws.repo.commits([request.head])[0]
-    birth = birth_of(ws, forge, request.target)
-    case = Case(
-        stage=request.target,
-        policy=target.policy,
-        stores=frozenset(target.config.stores) if forge.shared.remote else None,
-        before=before,
-        after=after,
-        born=target.born,
-        shape=_shape(ws, target, head),
-        evidence=RepositoryEvidence(
-            ws, forge.shared, target, head=head.oid, birth=birth, prefer=request.source
-        ),
-        reviews=Reviews(
-            approved_by=tuple(review.actor.email.casefold() for review in request.approvals),
-            rejected_by=tuple(review.actor.email.casefold() for review in request.rejections),
-        ),
+    judged = judge_merge(
+        ws,
+        forge.shared,
+        target,
+        request.head,
+        birth=lambda: birth_of(ws, forge, request.target),
+        prefer=request.source,
+        reviews=reviews_of(request),
     )
-    problems = [_explained(problem, request, target) for problem in judge(case)]
-    return _Judged(target=target, tree=merged.oid, case=case, problems=tuple(problems))
+    if isinstance(judged, MergeConflict):
+        raise _conflict(request, judged)
+    return judged
 
 
-def _shape(ws: Workspace, target: Target, head: Commit) -> Shape:
-    """One commit on the stage is a promotion by asset, whatever its author calls it."""
-    on_stage = len(head.parents) == 1 and ws.repo.is_ancestor(head.parents[0], target.tip)
-    return Shape.BY_ASSET if on_stage else Shape.BY_BRANCH
-
-
-def _explained(problem: Problem, request: Request, target: Target) -> Problem:
+def explained(problem: Problem, request: Request) -> Problem:
     """Tell an approval that is missing from one that does not count."""
+    if problem.rule is Rule.OWNERS and problem.hint:
+        hint = problem.hint.removesuffix("N") + str(request.number)
+        return replace(problem, hint=hint)
     if problem.rule is not Rule.APPROVALS:
         return problem
     ignored = [f"that of {r.actor.email} does not count: {r.ignored}" for r in request.reviews if r.ignored]

@@ -123,7 +123,7 @@ def _by_asset(
         tree=target.tip,
         parents=(target.tip,),
         changes=changes,
-        birth=birth(),
+        birth=birth,
     )
 
 

@@ -6,7 +6,7 @@ unreferenced objects in git's object folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,18 +15,11 @@ from gitml.forge.shared import HEADS, Shared
 from gitml.git.types import Entry, TreeChange
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.stagefile import StageFile
+from gitml.promotion.case import Case, Move, Problem, Rule, Shape, approvals_needed
 from gitml.promotion.evidence import RepositoryEvidence
-from gitml.promotion.policy import Case, Move, Problem, Rule, Shape, approvals_needed, judge
-from gitml.promotion.target import (
-    Blobs,
-    Target,
-    folder_files,
-    listing,
-    overlay,
-    registry_path,
-    view_of,
-    views,
-)
+from gitml.promotion.judging import case_of
+from gitml.promotion.policy import judge
+from gitml.promotion.target import Blobs, Target, folder_files, listing, overlay, registry_path, view_of
 from gitml.promotion.view import Defect
 from gitml.registry.workspace import Workspace
 
@@ -80,6 +73,7 @@ class Prepared:
         tree: Tree or commit that the changes are made to.
         parents: Parents of the head.
         changes: Path from the top of the repository -> what becomes of it.
+        case: What was judged.
     """
 
     plan: PromotionPlan
@@ -87,6 +81,7 @@ class Prepared:
     tree: str
     parents: tuple[str, ...]
     changes: dict[str, TreeChange]
+    case: Case
 
     @property
     def is_empty(self) -> bool:
@@ -177,22 +172,19 @@ def prepare(
     parents: tuple[str, ...],
     changes: dict[str, TreeChange],
     code: str | None = None,
-    birth: str | None = None,
+    birth: Callable[[], str | None] = lambda: None,
     wanted: Sequence[VersionId] = (),
 ) -> Prepared:
     """Judge proposed changes, and say what they amount to."""
     blobs = Blobs(ws)
-    before, after = views(ws, target, overlay(listing(ws, tree), changes, blobs), blobs)
-    evidence = RepositoryEvidence(ws, shared, target, source_tip=code, birth=birth, prefer=source)
-    case = Case(
-        stage=target.stage,
-        policy=target.policy,
-        stores=frozenset(target.config.stores) if shared.remote else None,
-        before=before,
-        after=after,
-        born=target.born,
+    case = case_of(
+        ws,
+        shared,
+        target,
+        overlay(listing(ws, tree), changes, blobs),
+        blobs,
         shape=Shape.BY_BRANCH if kind is Kind.BY_BRANCH else Shape.BY_ASSET,
-        evidence=evidence,
+        evidence=RepositoryEvidence(ws, shared, target, source_tip=code, birth=birth, prefer=source),
     )
     moved = {move.asset for move in case.moves}
     named = [VersionId(asset=asset, version=version) for asset, version in _versions(case).items()]
@@ -212,7 +204,7 @@ def prepare(
         approvals_needed=approvals_needed(target.policy),
         problems=tuple(judge(case)) if case.changed or not target.born else (),
     )
-    return Prepared(plan=plan, target=target, tree=tree, parents=parents, changes=changes)
+    return Prepared(plan=plan, target=target, tree=tree, parents=parents, changes=changes, case=case)
 
 
 def _versions(case: Case) -> dict[AssetId, Version]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitml.forge.base import Draft, Request
 from gitml.forge.local import LocalForge
 from gitml.git.types import MergedTree
-from gitml.promotion.policy import Move
+from gitml.promotion.case import Move, Problem
+from gitml.promotion.evidence import RepositoryEvidence
+from gitml.promotion.policy import judge
 from gitml.promotion.prepare import Kind, Prepared, PromotionPlan, refuse
+from gitml.promotion.rules import people
 from gitml.registry.workspace import Workspace
 
 
@@ -54,6 +57,7 @@ def propose(
     tree = ws.repo.write_tree(prepared.tree, prepared.changes)
     title = title or _title(plan)
     head = ws.repo.write_commit(tree, prepared.parents, _message(plan, title))
+    refuse(_unsigned(ws, forge, prepared, head), f"cannot promote to {plan.target}")
     draft = Draft(
         source=plan.source,
         target=plan.target,
@@ -78,6 +82,12 @@ def propose(
         summary=lines,
         next=_next(plan, opened.request),
     )
+
+
+def _unsigned(ws: Workspace, forge: LocalForge, prepared: Prepared, head: str) -> list[Problem]:
+    """What the rule `signed` says of the head, which the plan could not know."""
+    evidence = RepositoryEvidence(ws, forge.shared, prepared.target, head=head)
+    return judge(replace(prepared.case, evidence=evidence), [people.signed])
 
 
 def describe(plan: PromotionPlan) -> tuple[str, ...]:

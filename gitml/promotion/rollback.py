@@ -54,7 +54,7 @@ def rollback(
         tree=goal.tip,
         parents=(goal.tip,),
         changes=current_changes(ws, goal, {name: version}),
-        birth=birth_of(ws, forge, target),
+        birth=lambda: birth_of(ws, forge, target),
     )
     return propose(ws, forge, prepared, title=title, body=body, dry_run=dry_run)
 

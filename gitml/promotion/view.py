@@ -14,6 +14,7 @@ from gitml.errors import GitMLError
 from gitml.model.about import About
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, check_name
+from gitml.model.paths import fold
 from gitml.model.pointer import Pointer
 from gitml.model.stagefile import StageFile
 
@@ -55,7 +56,7 @@ class TreeView:
 
     def __init__(self, files: Listing, read: ReadBlobs, *, folder: str, types: Collection[str]) -> None:
         self.files = files
-        self._read = read
+        self.read = read
         self._prefix = f"{folder}/" if folder else ""
         self._types = frozenset(types)
         self._pointers: dict[VersionId, Pointer | Defect] = {}
@@ -71,9 +72,30 @@ class TreeView:
         parts = path[len(self._prefix) :].split("/")
         return parts if parts[0] in self._types else None
 
+    def inner(self, path: str) -> str | None:
+        """A path inside the registry, of a path from the top of the repository; None for one outside."""
+        return path[len(self._prefix) :] if path.startswith(self._prefix) else None
+
+    def is_inside(self, path: str) -> bool:
+        """Whether a path lies below a type's folder, in whatever case that is written."""
+        inner = self.inner(path)
+        return inner is not None and fold(inner.split("/")[0]) in self._types
+
+    def is_in_version(self, path: str) -> bool:
+        """Whether a path lies in a version's folder."""
+        parts = self._split(path)
+        return parts is not None and len(parts) > 3 and tuple(parts[:3]) in self._index[2]
+
+    def text(self, path: str) -> bytes | None:
+        """The bytes of a regular file of the registry; None where there is none."""
+        file = self.files.get(self.path(path))
+        return None if file is None or file.mode not in REGULAR_MODES else self.read([file.oid])[file.oid]
+
     @cached_property
-    def _index(self) -> tuple[dict[VersionId, dict[str, File]], tuple[Defect, ...]]:
-        """Versions with the files of their folders, and pointers whose folder is no version's name."""
+    def _index(
+        self,
+    ) -> tuple[dict[VersionId, dict[str, File]], tuple[Defect, ...], Mapping[tuple[str, ...], VersionId]]:
+        """Versions with the files of their folders, pointers whose folder is no version's name, and folders."""
         found: dict[tuple[str, ...], VersionId] = {}
         strays: list[Defect] = []
         for path in self.files:
@@ -90,7 +112,7 @@ class TreeView:
             version = found.get(tuple(parts[:3])) if parts and len(parts) > 3 else None
             if parts and version is not None:
                 folders[version]["/".join(parts[3:])] = file
-        return folders, tuple(strays)
+        return folders, tuple(strays), found
 
     @property
     def versions(self) -> Mapping[VersionId, Mapping[str, File]]:
@@ -112,7 +134,7 @@ class TreeView:
         """Read the pointers of versions of this tree in one batch."""
         wanted = {version: self.versions[version][POINTER_FILE] for version in versions}
         wanted = {version: file for version, file in wanted.items() if version not in self._pointers}
-        texts = self._read([file.oid for file in wanted.values()]) if wanted else {}
+        texts = self.read([file.oid for file in wanted.values()]) if wanted else {}
         for version, file in wanted.items():
             path = self.path(version.folder, POINTER_FILE)
             try:
@@ -135,7 +157,7 @@ class TreeView:
     def currents(self, stage: str) -> dict[AssetId, Version | Defect]:
         """What the stage's files name, or what is wrong with them."""
         files = self.stage_files(stage)
-        texts = self._read([file.oid for file in files.values()]) if files else {}
+        texts = self.read([file.oid for file in files.values()]) if files else {}
         found: dict[AssetId, Version | Defect] = {}
         for asset, file in files.items():
             path = self.path(asset.folder, f"{stage}.yaml")
@@ -148,7 +170,7 @@ class TreeView:
     def defects_of(self, paths: Iterable[str]) -> list[Defect]:
         """What is wrong with the configuration and the about files among some paths."""
         wanted = {path: self.files[path] for path in paths if path in self.files and self._kind(path)}
-        texts = self._read([file.oid for file in wanted.values()]) if wanted else {}
+        texts = self.read([file.oid for file in wanted.values()]) if wanted else {}
         defects: list[Defect] = []
         for path, file in wanted.items():
             try:

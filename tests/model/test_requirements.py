@@ -13,7 +13,7 @@ from gitml.model.requirements import (
     Approvals,
     Comparison,
     MetricRule,
-    NotUnderstood,
+    UnknownRuleError,
     Requirements,
     Signed,
     check_shapes,
@@ -50,7 +50,7 @@ def test_rules_for_metrics(text: str, metric: str, comparison: Comparison | None
     ],
 )  # fmt: skip
 def test_texts_that_are_no_rule(text: str) -> None:
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(UnknownRuleError):
         MetricRule.parse(text)
 
 
@@ -58,7 +58,7 @@ def test_texts_that_are_no_rule(text: str) -> None:
 def test_any_text_is_a_rule_or_none(text: str) -> None:
     try:
         rule = MetricRule.parse(text)
-    except NotUnderstood:
+    except UnknownRuleError:
         return
     assert MetricRule.parse(str(rule)) == rule
 

@@ -222,10 +222,8 @@ def test_heads_made_by_hand(staged: Team, changes: dict[str, str | None], rule: 
 
 def test_an_unknown_requirement_refuses(team: Team) -> None:
     path = team.ada.folder / "gitml.yaml"
-    path.write_text(
-        path.read_text().replace("approvals: 1,", 'approvals: 1, metrics: {"models/*": ["accuracy >= 0.9"]},')
-    )
-    team.ada.git("commit", "--quiet", "--all", "-m", "Metrics")
+    path.write_text(path.read_text().replace("approvals: 1,", "approvals: 1, sealed: true,"))
+    team.ada.git("commit", "--quiet", "--all", "-m", "Sealed")
     team.ada.git("push", "--quiet", "origin", "main")
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     with pytest.raises(PolicyRefused) as caught:

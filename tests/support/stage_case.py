@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gitml.model.config import StagePolicy
 from gitml.model.digest import Digest
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer
-from gitml.promotion.policy import Case, Found, Problem, Reviews, Shape, judge
+from gitml.promotion.case import Case, Found, Problem, Reviews, Shape
+from gitml.promotion.policy import judge
 from gitml.promotion.view import File, TreeView
 
 STAGE = "production"
@@ -28,20 +30,51 @@ def digest_of(ref: str) -> Digest:
 
 
 def pointer(
-    ref: str, inputs: Mapping[str, str] | None = None, *, store: str = "default", repo: str | None = None
+    ref: str,
+    inputs: Mapping[str, str] | None = None,
+    *,
+    store: str = "default",
+    repo: str | None = None,
+    roles: Mapping[str, str] | None = None,
+    review: Sequence[str] = (),
+    **fields: Any,
 ) -> bytes:
-    """A pointer file; `inputs` maps a version to the version whose digest is pinned for it."""
+    """A pointer file.
+
+    Args:
+        ref: The version.
+        inputs: Version -> the version whose digest is pinned for it.
+        store: Name of its store.
+        repo: Another repository that all inputs are in.
+        roles: Version of an input -> its role.
+        review: Names of its review copies.
+        fields: Any other field of the pointer.
+    """
     found = Pointer(
         id=version(ref),
         created="2026-11-21T04:30:00Z",
         author="Ada Example <ada@example.com>",
-        contents=Contents(digest=digest_of(ref), listing=digest_of(ref), size_bytes=1, files=1, store=store),
+        contents=Contents(
+            digest=digest_of(ref),
+            listing=digest_of(ref),
+            size_bytes=1,
+            files=1,
+            store=store,
+            review=tuple(review),
+        ),
         inputs=tuple(
-            Input(ref=version(item), digest=digest_of(pinned), role=None, repo=repo)
+            Input(ref=version(item), digest=digest_of(pinned), role=(roles or {}).get(item), repo=repo)
             for item, pinned in (inputs or {}).items()
         ),
+        **fields,
     )
     return found.format()
+
+
+def model_3(inputs: Mapping[str, str] | None = None, **options: Any) -> bytes:
+    """The pointer of the version that is to run."""
+    made_from = {"datasets/digits@2": "datasets/digits@2"} if inputs is None else inputs
+    return pointer("models/digits@3", made_from, **({"review": ["README.md"]} | options))
 
 
 def current(text: str) -> bytes:
@@ -57,6 +90,9 @@ class Witness:
     code: Sequence[str] = ()
     earlier: set[str] = field(default_factory=set)
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    contents: dict[str, bytes] | None = field(default_factory=lambda: {"README.md": b"# Digits\n"})
+    faults: Sequence[str] = ()
+    signers: list[tuple[bytes, bytes | None]] = field(default_factory=list)
 
     def missing_bytes(self, pointer: Pointer) -> Sequence[str]:
         return ["pack 1"] if str(pointer.id) in self.without_bytes else []
@@ -68,6 +104,18 @@ class Witness:
 
     def foreign_code(self) -> Sequence[str]:
         return self.code
+
+    def digests(self, pointer: Pointer, paths: Collection[str]) -> Mapping[str, Digest] | None:
+        if self.contents is None:
+            return None
+        return {path: Digest.of(self.contents[path]) for path in paths if path in self.contents}
+
+    def paths(self, pointer: Pointer) -> Sequence[str] | None:
+        return None if self.contents is None else sorted(self.contents)
+
+    def unsigned(self, allowed_signers: bytes, revoked: bytes | None) -> Sequence[str]:
+        self.signers.append((allowed_signers, revoked))
+        return self.faults
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         return f"{asset}@{version}" in self.earlier
@@ -89,6 +137,8 @@ class Scene:
     reviews: Reviews | None = None
     folder: str = ""
     modes: dict[str, str] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
+    teams: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def require(self, **rules: object) -> None:
         self.policy = replace(self.policy, require=dict(rules))
@@ -111,6 +161,8 @@ class Scene:
             stage=STAGE,
             policy=self.policy,
             stores=self.stores,
+            directions=self.directions,
+            teams=self.teams,
             before=view(self.before),
             after=view(self.after),
             born=self.born,
@@ -137,7 +189,7 @@ def allowed() -> Scene:
     }
     after = before | {
         "datasets/digits/2/asset.yaml": pointer("datasets/digits@2"),
-        "models/digits/3/asset.yaml": pointer("models/digits@3", {"datasets/digits@2": "datasets/digits@2"}),
+        "models/digits/3/asset.yaml": model_3(),
         "models/digits/3/README.md": b"# Digits\n",
         "models/digits/production.yaml": current("3"),
     }

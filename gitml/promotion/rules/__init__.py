@@ -1,0 +1,1 @@
+"""The rules, one room for each question; each rule gives all of its objections to a case."""
