@@ -179,6 +179,7 @@ class FolderSource:
         self.warnings: list[str] = []
         self._faults: list[GitMLError] = []
         self._unnamed_warnings = 0
+        self._judged: dict[str, int] = {}  # folder -> hash of its names, where no rule objected to any
 
     def totals(self) -> tuple[int, int]:
         """Number of files and of bytes; finds every fault that `files` would find.
@@ -252,7 +253,12 @@ class FolderSource:
     def _walk(
         self, folder: str, found: list[_Found], above: tuple[tuple[int, int], ...]
     ) -> Iterator[DiskFile]:
-        self._try(rules.check_siblings, [entry.name for entry in found])
+        names = [entry.name for entry in found]
+        judged = hash(tuple(names))
+        is_judged = self._judged.get(folder) == judged
+        objections = self._objections
+        if not is_judged:
+            self._try(rules.check_siblings, names)
         found.sort(key=lambda entry: entry.sort_key.encode(errors="surrogateescape"))
         for entry in found:
             path = folder + entry.name
@@ -261,9 +267,11 @@ class FolderSource:
                 if identity in above:
                     self._fault(_refused(path, "is a link to a folder that it lies in"))
                     continue
+                inner = self._objections
                 yield from self._walk(path + "/", self._scan(entry, path + "/"), (*above, identity))
-            elif self._try(rules.check_portable, path):
-                self._warn(path, entry.status)
+                objections += self._objections - inner
+            elif is_judged or self._try(rules.check_portable, path):
+                self._warn(path, entry.status, None if is_judged else rules.windows_problem(path))
                 yield DiskFile(
                     path=path,
                     size_bytes=entry.status.st_size,
@@ -272,6 +280,12 @@ class FolderSource:
                     follow_links=self._follow_links,
                     digest=None if self._cache is None else self._cache.known(path, entry.status),
                 )
+        if objections == self._objections:
+            self._judged[folder] = judged
+
+    @property
+    def _objections(self) -> int:
+        return len(self._faults) + len(self.warnings) + self._unnamed_warnings
 
     def _scan(self, folder: _Found, path: str) -> list[_Found]:
         try:
@@ -310,8 +324,7 @@ class FolderSource:
         self._fault(_refused(path, f"is {_kind(mode)}"))
         return None
 
-    def _warn(self, path: str, status: os.stat_result) -> None:
-        reason = rules.windows_problem(path)
+    def _warn(self, path: str, status: os.stat_result, reason: str | None) -> None:
         if reason is None and not status.st_mode & stat.S_IXUSR:
             return
         if len(self.warnings) >= _WARNINGS_SHOWN:

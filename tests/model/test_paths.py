@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitml.errors import InvalidInput
+from gitml.model.names import is_windows_device
 from gitml.model.paths import (
     check_path,
     check_portable,
@@ -184,3 +185,22 @@ def test_what_windows_cannot_hold(path: str) -> None:
 @pytest.mark.parametrize("path", ["a", "con1", "acon", "com", "com10", ".a", "a b", "é", "a/b.c", "lptx"])
 def test_what_windows_can_hold(path: str) -> None:
     assert windows_problem(path) is None
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["con", "PRN", "com1", "lpt¹", "conin$", "aux ", "nul.txt", "a.", "b ", "x", "conf"]
+            ),
+            st.text(alphabet="conCON1$ .:x", max_size=6),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_windows_problems_are_those_of_the_parts(parts: list[str]) -> None:
+    def bad(part: str) -> bool:
+        return is_windows_device(part) or part.endswith((".", " ")) or ":" in part
+
+    assert (windows_problem("/".join(parts)) is not None) == any(bad(part) for part in parts)
