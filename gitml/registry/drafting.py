@@ -124,4 +124,6 @@ def says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) -> 
         (given.source, old.source.path, draft.source.path),
         (given.command, old.source.command, draft.source.command),
     ]
+    if old.contents.external != draft.contents.external:
+        return False  # the same list may be a file, or what is referred to
     return old.contents.digest == root.tree and all(was == now for said, was, now in pairs if said)

@@ -198,17 +198,14 @@ def _register(
     asset, given, target = draft.asset, draft.given, draft.target
     external = None if listed is None else listed.external
     pointer = draft_pointer(ws, asset, given, draft.config)
+    pointer = replace(pointer, contents=replace(pointer.contents, external=external))
     newest = compared(target.snapshot, asset, given)
     reviewed = ReviewedSource(source)
     written = draft.store.write(
         reviewed, earlier=earlier_trees(ws, newest, draft.store), progress=ws.progress
     )
     warnings = [*draft.warnings, *source.warnings]
-    if (
-        newest is not None
-        and newest.contents.external == external
-        and says_nothing_new(newest, written.root, pointer, given)
-    ):
+    if newest is not None and says_nothing_new(newest, written.root, pointer, given):
         same = result_of(newest, target, target.tip, written.stats, draft.store_name, warnings)
         return replace(same, created=False, external=Elsewhere.of(external))
     refuse_taken(draft.existing, asset, given)
