@@ -5,12 +5,17 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from pathlib import Path
 
-from tests.servers.running import STARTERS, NotInstalledError
+from tests.servers.running import STARTERS, NotInstalledError, serve_session
 
 
 def main() -> int:
     """Run one server until it is interrupted."""
+    if len(sys.argv) == 5 and sys.argv[2] == "--of":  # for the processes of one test session
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        serve_session(sys.argv[1], int(sys.argv[3]), Path(sys.argv[4]))
+        return 0
     if len(sys.argv) != 2 or sys.argv[1] not in STARTERS:
         print(f"usage: python -m tests.servers {{{','.join(STARTERS)}}}", file=sys.stderr)
         return 2

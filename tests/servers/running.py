@@ -6,7 +6,10 @@ A server that is not installed makes its tests skip, unless `GITML_REQUIRE_SERVE
 from __future__ import annotations
 
 import atexit
+import contextlib
+import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -149,6 +152,13 @@ def start_azurite(port: int | None = None) -> Server:
     )
 
 
+def start_ceph(port: int | None = None) -> Server:
+    """Ceph's RADOS Gateway, the real S3; see :mod:`ceph`, which needs what is above."""
+    from .ceph import start  # noqa: TID252 - by either name of the package
+
+    return start(port)
+
+
 def start_postgresql(port: int | None = None) -> Server:
     """PostgreSQL; see :mod:`postgresql`, which needs what is above."""
     from .postgresql import start  # noqa: TID252 - by either name of the package
@@ -160,16 +170,73 @@ STARTERS: Mapping[str, Callable[[], Server]] = {
     "moto": start_moto,
     "azurite": start_azurite,
     "postgresql": start_postgresql,
+    "ceph": start_ceph,
 }
+_SHARED = frozenset({"ceph"})  # those that take long to start: one for all workers of a test session
+_keepers: list[subprocess.Popen[bytes]] = []  # they outlive this process, and end with the session
 
 
 @cache
 def running(name: str) -> Server:
-    """The server of that name, started at its first use in this process.
+    """The server of that name, started at its first use in this process, or in this session where that takes long.
 
     Raises:
         NotInstalledError: It is not installed here.
     """
+    if name in _SHARED:
+        return _joined(name)
     server = STARTERS[name]()
     atexit.register(server.stop)
     return server
+
+
+def _joined(name: str) -> Server:
+    """The session's server of that name; whoever comes first starts it, in a process that ends with the session."""
+    session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    began = Path(f"/proc/{session}/stat").read_text().rpartition(")")[2].split()[19]
+    folder = Path(tempfile.gettempdir(), f"gitml-{name}-of-{session}-{began}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        with (folder / "log").open("wb") as output:
+            _keepers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.servers", name, "--of", str(session), str(folder)],
+                    cwd=_TOP,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            )
+    told, deadline = folder / "told", time.monotonic() + 3 * _READY_S
+    while not told.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no {name}: {(folder / 'log').read_text(errors='replace')[-2000:]}")
+        time.sleep(0.1)
+    answer = json.loads(told.read_text())
+    if "missing" in answer:
+        raise NotInstalledError(answer["missing"])
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return Server(**answer, processes=(), folder=folder / "none")
+
+
+def serve_session(name: str, session: int, folder: Path) -> None:
+    """Start a server, tell so in a file, and stop it when the session's process has ended."""
+    ended = os.pidfd_open(session)
+    server: Server | None = None
+    try:
+        try:
+            server = STARTERS[name]()
+            answer = {"endpoint_url": server.endpoint_url, "environment": dict(server.environment)}
+        except NotInstalledError as error:
+            answer = {"missing": str(error)}
+        except Exception as error:
+            answer = {"error": str(error)}
+        (folder / "telling").write_text(json.dumps(answer))
+        (folder / "telling").rename(folder / "told")
+        select.select([ended], [], [])
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.elsewhere import elsewhere
 from support.remote import SCHEMES, place
 
 from gitml.errors import IntegrityError, InvalidInput, NotFound
@@ -18,13 +21,26 @@ MEDIA: dict[str, Callable[[Path], Medium]] = {
     "folder": lambda path: FolderMedium(path / "a" / "store"),
     "memory": lambda path: MemoryMedium(),
 }
+FOLDERS = ("another file system", "no links")
 
 
-@pytest.fixture(params=[*sorted(MEDIA), *SCHEMES])
-def medium(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Medium:
+@pytest.fixture(params=[*sorted(MEDIA), *FOLDERS, *SCHEMES])
+def medium(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Medium]:
     if request.param in SCHEMES:
-        return place(request.param, monkeypatch).open()
-    return MEDIA[request.param](tmp_path)
+        yield place(request.param, monkeypatch).open()
+    elif request.param == "another file system":
+        with elsewhere(tmp_path) as folder:
+            yield FolderMedium(folder / "store")
+    else:
+        if request.param == "no links":
+            monkeypatch.setattr(os, "link", _no_link)
+        yield MEDIA.get(request.param, MEDIA["folder"])(tmp_path)
+
+
+def _no_link(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
 
 
 def test_is_a_medium(medium: Medium) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from gitml.store.opening import open_medium
 from gitml.store.remote_options import RemoteOptions
 
 BUCKET = "team-ml"
-SCHEMES = {"moto": "s3", "azurite": "az"}
+SCHEMES = {"moto": "s3", "azurite": "az", "ceph": "s3"}
+"""Server -> scheme of its locations."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def _bucket(name: str, server: Server) -> None:
     if SCHEMES[name] == "s3":
         import s3fs
 
-        s3fs.S3FileSystem(endpoint_url=server.endpoint_url, skip_instance_cache=True).mkdir(BUCKET)
+        with contextlib.suppress(FileExistsError):  # another worker of the session made it
+            s3fs.S3FileSystem(endpoint_url=server.endpoint_url, skip_instance_cache=True).mkdir(BUCKET)
     else:
         from azure.storage.blob import BlobServiceClient
 
