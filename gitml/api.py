@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitml.git.repository import Repository
     from gitml.model import names as _names
     from gitml.model import where as _where
+    from gitml.promotion import check as _check
     from gitml.promotion import history as _history
     from gitml.promotion import merge as _merge
     from gitml.promotion import plan as _plan
@@ -53,6 +54,7 @@ else:
     _detect = LazyModule("gitml.forge.detect")
     _names = LazyModule("gitml.model.names")
     _where = LazyModule("gitml.model.where")
+    _check = LazyModule("gitml.promotion.check")
     _history = LazyModule("gitml.promotion.history")
     _merge = LazyModule("gitml.promotion.merge")
     _plan = LazyModule("gitml.promotion.plan")
@@ -520,6 +522,20 @@ class Registry:
             NotFound: No such stage or asset, or the clone is too shallow to tell.
         """
         return _history.history(self._open(), what, at=at)
+
+    def check(self, commits: str | None = None, *, target: str | None = None) -> _check.Checked:
+        """Judge a change as a merge into a branch, by that branch's own rules; `passed` says how it ended.
+
+        Args:
+            commits: `BASE..HEAD`; default is what CI says, or what is checked out.
+            target: The stage, where BASE does not name it.
+
+        Raises:
+            NotFound: No such stage or revision.
+            InvalidInput: The target's own configuration is malformed.
+            Conflict: The change does not merge into the target.
+        """
+        return _check.check(self._open(), commits, target=target)
 
     @property
     def requests(self) -> Requests:

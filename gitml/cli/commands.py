@@ -91,6 +91,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "history",
                 "Show who put what on a stage, when, by which request.",
             ),
+            Entry("check", "gitml.cli.check", "check", "Judge a change by the rules of the branch it is for."),
         ),
     ),
     (

@@ -10,9 +10,9 @@ from gitml.cli.text import count, moment, short_commit
 
 if TYPE_CHECKING:
     from gitml.forge.base import Request, Review
+    from gitml.promotion.case import Move
     from gitml.promotion.history import History, HistoryEntry
     from gitml.promotion.merge import Merged
-    from gitml.promotion.case import Move
     from gitml.promotion.propose import Promotion
 
 _STATES = {"open": Style.WARN, "merged": Style.GOOD, "closed": Style.DIM}

@@ -147,6 +147,19 @@ class LocalForge:
                 return request
         return None
 
+    def find_by_head(self, head: str, target: str | None = None) -> Request | None:
+        """The newest open request that would merge a commit; only requests that end in it are read."""
+        tips = self.shared.requests()
+        commits = self._repo.commits(sorted(set(tips.values())))
+        ends = {commit.oid for commit in commits if commit.parents[-1:] == (head,)}
+        chains = self._events.chains({number: tip for number, tip in tips.items() if tip in ends})
+        for number, chain in sorted(chains.items(), reverse=True):
+            if isinstance(chain, InvalidInput) or _state(chain) is not RequestState.OPEN:
+                continue
+            if target in (None, chain[0].event.target):
+                return self._request(number, chain)
+        return None
+
     def open_or_update(
         self, draft: Draft, *, proposes: Callable[[Request], bool] = lambda _: False
     ) -> Opened:

@@ -5,7 +5,7 @@ Nothing is written but unreferenced objects of git's own merge.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gitml.forge.base import Request
@@ -13,7 +13,7 @@ from gitml.forge.shared import Shared
 from gitml.git.types import Commit, MergeConflict
 from gitml.promotion.case import Case, Evidence, Problem, Reviews, Shape
 from gitml.promotion.evidence import RepositoryEvidence
-from gitml.promotion.policy import judge
+from gitml.promotion.policy import Judge, judge
 from gitml.promotion.target import Blobs, Target, listing, views
 from gitml.promotion.view import Listing
 from gitml.registry.workspace import Workspace
@@ -71,6 +71,7 @@ def judge_merge(
     birth: Callable[[], str | None],
     prefer: str | None = None,
     reviews: Reviews | None = None,
+    rules: Sequence[Judge] | None = None,
 ) -> Judged | MergeConflict:
     """Judge the merge of a commit into a stage.
 
@@ -82,6 +83,7 @@ def judge_merge(
         birth: Gives the commit that the stage was born from, where it is known.
         prefer: Branch that versions are looked for on first.
         reviews: Reviews of this head that count; None leaves approvals aside.
+        rules: Only these rules; None is all of them.
     """
     merged = ws.repo.merge_trees(target.tip, head)
     if isinstance(merged, MergeConflict):
@@ -97,7 +99,7 @@ def judge_merge(
         evidence=RepositoryEvidence(ws, shared, target, head=head, birth=birth, prefer=prefer),
         reviews=reviews,
     )
-    return Judged(target=target, tree=merged.oid, case=case, problems=tuple(judge(case)))
+    return Judged(target=target, tree=merged.oid, case=case, problems=tuple(judge(case, rules)))
 
 
 def shape_of(ws: Workspace, tip: str, head: Commit) -> Shape:

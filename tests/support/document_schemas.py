@@ -23,6 +23,7 @@ from gitml.forge.base import Request
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.request import Actor, EventActor
+from gitml.promotion.check import Checked
 from gitml.promotion.history import History
 from gitml.promotion.merge import Merged
 from gitml.promotion.propose import Promotion
@@ -49,6 +50,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # Command -> its result: a dataclass, or the fields of a document that wraps a list.
 RESULTS: dict[str, type | dict[str, Any]] = {
     "alias": Edited,
+    "check": Checked,
     "completion": {"shell": str, "script": str},
     "demo": Demonstration,
     "deprecate": Edited,

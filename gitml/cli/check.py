@@ -1,0 +1,61 @@
+"""`gitml check` and `gitml events`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gitml.cli import render_check as render
+from gitml.cli.click_parts import command
+from gitml.cli.session import Session
+from gitml.errors import AccessDenied, PolicyRefused, UsageError
+
+
+@command(
+    "check",
+    arguments=[("BASE..HEAD", "The target and the change; left out: what CI says, or what is checked out.")],
+    examples=[
+        "gitml check",
+        "gitml check origin/production..HEAD --markdown report.md",
+        "gitml check ..working/newmodel -t staging",
+    ],
+)
+@click.argument("commits", metavar="[BASE..HEAD]", required=False)
+@click.option("-t", "--target", metavar="STAGE", help="The stage, where BASE does not name it.")
+@click.option("--markdown", metavar="FILE|-", help="Write the report for the request's page, too.")
+def check(session: Session, commits: str | None, *, target: str | None, markdown: str | None) -> None:
+    """Judge a change by the rules of the branch it is for.
+
+    Exits with 12 if a rule objects. The rules are those of the target as it is, never those of the change. For a
+    branch that is no stage, the versions that come are judged, and their bytes.
+    """
+    if markdown == "-" and (session.json or session.quiet):
+        raise UsageError(
+            "--markdown - and another form cannot both be on stdout",
+            code="two-outputs",
+            hint="--markdown FILE",
+        )
+    result = session.registry().check(commits, target=target)
+    if markdown is not None:
+        from gitml.promotion.report import markdown as report
+
+        _write(session, markdown, report(result))
+    if markdown != "-":
+        session.finish(result, render.checked, refs=result.versions)
+    if not result.passed:
+        raise click.exceptions.Exit(PolicyRefused.exit_code)
+
+
+def _write(session: Session, where: str, text: str) -> None:
+    if where == "-":
+        session.close_progress()
+        session.out.write(text)
+        session.out.flush()
+        return
+    try:
+        Path(where).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AccessDenied(
+            f"cannot write {where}: {error.strerror}", code="report-unwritable", hint="name another file"
+        ) from error
