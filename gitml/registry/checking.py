@@ -65,7 +65,7 @@ def check(
         caller: Folder that a relative path starts from.
         progress: Told what is tried.
     """
-    settings = _hasty(load_settings())
+    settings = hasty(load_settings())
     found = _place(find, where, caller, settings)
     location = unproven(found.text, settings)
     answer = probe(found.medium, progress=progress)
@@ -74,7 +74,7 @@ def check(
     return _result(found, answer, remembered=remembered)
 
 
-def _hasty(settings: Settings) -> Settings:
+def hasty(settings: Settings) -> Settings:
     """Who asks whether a place works does not want to wait for long where it does not."""
     options = {
         name: replace(entry, timeout_s=min(entry.timeout_s, _OUTAGE_S))

@@ -7,16 +7,15 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import Enum
 from pathlib import Path
 
 from gitml._version import __version__
 from gitml.errors import GitMLError
 from gitml.git.repository import Repository, git_version
-from gitml.registry.stores import DEFAULT
+from gitml.registry.checking import hasty
+from gitml.registry.doctor_stores import store_checks
+from gitml.registry.health import Check, Health, failed
 from gitml.registry.workspace import Workspace
-from gitml.store.layout import MARKER
-from gitml.store.medium import HasCredentials
 
 _OLDEST_GIT = (2, 38)
 _VARIABLES = (
@@ -44,32 +43,17 @@ _VARIABLES = (
     "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
     "AZURE_TENANT_ID",
+    "GITML_ALLOW_SCHEMES",
+    "GITML_CACHE_DIR",
+    "GITML_CACHE_SIZE",
+    "GITML_JOBS",
+    "GITML_LOG",
+    "GITML_STORE_DEFAULT_ENDPOINT_URL",
+    "GITML_STORE_DEFAULT_PROFILE",
+    "GITML_STORE_DEFAULT_REGION",
+    "GITML_STORE_DEFAULT_URL",
+    "GITML_TIMEOUT_S",
 )
-
-
-class Health(Enum):
-    """Verdict of one check."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What.
-        health: The verdict.
-        found: What was found, in words.
-        hint: What to do, unless all is well.
-    """
-
-    name: str
-    health: Health
-    found: str
-    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +69,18 @@ def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diag
     checks = [_program(), _git()]
     try:
         ws = Workspace.open(path, registry)
+        ws.settings = hasty(ws.settings)
         checks += [
             _ok("registry", f"{ws.folder or '.'} in {ws.repo.top or ws.repo.git_dir}"),
             _attempt("configuration", lambda: _configuration(ws)),
             _attempt("identity", lambda: _identity(ws.repo)),
-            _attempt("store", lambda: _store(ws)),
+            *_stores(ws),
             *_variables(),
             _attempt("remote", lambda: _remote(ws)),
             _attempt("stages", lambda: _stages(ws)),
         ]
     except GitMLError as error:
-        checks.append(_failed("registry", error))
+        checks.append(failed("registry", error))
     return Diagnosis(healthy=all(check.health is not Health.FAILED for check in checks), checks=tuple(checks))
 
 
@@ -103,15 +88,11 @@ def _ok(name: str, found: str) -> Check:
     return Check(name=name, health=Health.OK, found=found)
 
 
-def _failed(name: str, error: GitMLError) -> Check:
-    return Check(name=name, health=Health.FAILED, found=error.message, hint=error.hint)
-
-
 def _attempt(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except GitMLError as error:
-        return _failed(name, error)
+        return failed(name, error)
 
 
 def _program() -> Check:
@@ -122,7 +103,7 @@ def _git() -> Check:
     try:
         version = git_version()
     except GitMLError as error:
-        return _failed("git", error)
+        return failed("git", error)
     text = ".".join(map(str, version))
     if version[:2] < _OLDEST_GIT:
         return Check(
@@ -145,21 +126,11 @@ def _identity(repo: Repository) -> Check:
     return _ok("identity", f"{identity.name} <{identity.email}>")
 
 
-def _store(ws: Workspace) -> Check:
-    stores = ws.stores(ws.config)
-    if DEFAULT not in stores.names():
-        return Check(
-            name="store",
-            health=Health.WARNING,
-            found="none configured: bytes stay in this clone's embedded store",
-            hint="gitml init --store URL|PATH",
-        )
-    medium = stores.configured(DEFAULT).medium
-    marked = medium.head(MARKER) is not None
-    found = medium.url + ("" if marked else " (empty: nothing was registered yet)")
-    if isinstance(medium, HasCredentials):
-        found += f", by {medium.credentials()}"
-    return _ok("store", found)
+def _stores(ws: Workspace) -> list[Check]:
+    try:
+        return list(store_checks(ws.stores(ws.config)))
+    except GitMLError as error:
+        return [failed("store", error)]
 
 
 def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from gitml.errors import AccessDenied, UsageError
 from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.store.identity import Identity, masked
 from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
@@ -41,6 +42,14 @@ _HINTS: Final[Mapping[str, str]] = {
     "AuthorizationPermissionMismatch": "the identity needs the role Storage Blob Data Contributor",
     "AuthorizationFailure": "the account's firewall or policy refuses this machine",
 }
+
+_SOURCES: Final = (
+    "a connection string (your settings, AZURE_STORAGE_CONNECTION_STRING)",
+    "an account key (AZURE_STORAGE_ACCOUNT_KEY)",
+    "a shared access signature (your settings, AZURE_STORAGE_SAS_TOKEN)",
+    "a service principal (AZURE_STORAGE_CLIENT_ID, …_SECRET and …_TENANT_ID)",
+    "the default chain of Azure identities (environment, workload, managed identity, Azure CLI, PowerShell, azd)",
+)
 
 # What the present task sends, in a list that is emptied afterwards: connections keep the context they were made in.
 _sending: ContextVar[list[UploadBody]] = ContextVar("sending")
@@ -83,6 +92,7 @@ class AzureClient:
         self._url = f"{url} at {endpoint}" if options.endpoint_url or not url.account else str(url)
         self._files = _Files(endpoint, secrets, options)
         self._used = secrets.kind
+        self._identity = secrets.identity(endpoint)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -154,6 +164,10 @@ class AzureClient:
     async def renew(self) -> None:
         """Nothing to do: the SDK refreshes tokens before they expire, and keys and signatures do not change."""
 
+    async def identity(self) -> Identity:
+        """Who one is: nobody has to be asked."""
+        return self._identity
+
     def credentials(self) -> str:
         """Which credentials were found."""
         return self._used
@@ -208,6 +222,24 @@ class _Secrets:
         if os.environ.get("AZURE_STORAGE_CLIENT_ID"):
             return "a service principal (AZURE_STORAGE_CLIENT_ID)"
         return "the default chain of Azure identities"
+
+    def identity(self, endpoint: str) -> Identity:
+        """Where was looked, and whose secrets were found."""
+        found = [
+            bool(self.connection),
+            bool(self.key),
+            bool(self.sas),
+            bool(os.environ.get("AZURE_STORAGE_CLIENT_ID")),
+            True,
+        ]
+        account = f"account {self.account or urlsplit(endpoint).netloc.partition('.')[0]}"
+        client = os.environ.get("AZURE_STORAGE_CLIENT_ID")
+        by_client = client and not (self.key or self.sas)
+        return Identity(
+            tried=_SOURCES[: found.index(True) + 1],
+            used=self.kind,
+            who=f"{account}, client {masked(str(client))}" if by_client else account,
+        )
 
     def check(self, endpoint: str) -> None:
         """Refuse to show one account's connection string to another server."""

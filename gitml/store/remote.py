@@ -27,6 +27,8 @@ from gitml.errors import (
     StoreUnavailable,
 )
 from gitml.model.redact import redact
+from gitml.store.identity import Identity
+from gitml.store.layout import MARKER
 from gitml.store.medium import Buffers, PutOutcome, body_size, check_object_name
 from gitml.store.remote_client import Client, Held, Page, Pulse, Reply, UploadBody
 from gitml.store.remote_options import RemoteOptions
@@ -92,6 +94,17 @@ class RemoteMedium:
     def credentials(self) -> str:
         """Which credentials are used, in words, without secrets."""
         return self._client.credentials()
+
+    def identity(self) -> Identity:
+        """See :class:`gitml.store.identity.Identifies`."""
+        call = Call("head", MARKER)
+        try:
+            return self._watched(lambda _: self._client.identity())
+        except Exception as error:
+            failure = self._failure(call, error)
+            if failure is None:
+                raise
+            raise self._error(call, failure) from error
 
     def head(self, name: str) -> int | None:
         held = self._look(name)

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gitml.store.identity import Identity
 from gitml.store.medium import Buffer, Buffers
 from gitml.store.retry import Failure
 
@@ -191,6 +192,9 @@ class Client(Protocol):
 
     def failure(self, error: Exception) -> Failure | None:
         """What an exception of the SDK means; None for one that is no failure of the store."""
+
+    async def identity(self) -> Identity:
+        """Who one is to the server."""
 
     def credentials(self) -> str:
         """Which credentials are used, in words, without secrets."""

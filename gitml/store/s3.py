@@ -21,9 +21,11 @@ import s3fs
 from botocore import exceptions as sdk
 
 from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.store.identity import Identity
 from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import Failure, FailureKind
+from gitml.store.s3_identity import identify, words
 
 _CONNECT_S: Final = 10
 _CONNECTIONS: Final = 32
@@ -51,16 +53,6 @@ _HINTS: Final[Mapping[str, str]] = {
     "ExpiredToken": "log in again (for instance `aws sso login`), then run the command again",
     "403": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
     "AccessDenied": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
-}
-_METHODS: Final[Mapping[str, str]] = {
-    "env": "the environment (AWS_ACCESS_KEY_ID)",
-    "shared-credentials-file": "the shared credentials file",
-    "config-file": "the AWS configuration file",
-    "sso": "AWS single sign-on",
-    "iam-role": "the role of this machine",
-    "container-role": "the role of this container",
-    "assume-role": "an assumed role",
-    "assume-role-with-web-identity": "a web identity",
 }
 _NO_CREDENTIALS: Final = (
     sdk.NoCredentialsError,
@@ -97,6 +89,7 @@ class S3Client:
         if endpoint is not None:
             endpoint = check_endpoint(endpoint, allow_http=options.allow_http)
         self._bucket = url.bucket
+        self._endpoint = endpoint
         self._url = str(url) + (f" at {endpoint}" if endpoint else "")
         self._used = "the SDK's chain of credentials"
         config: dict[str, Any] = {
@@ -210,9 +203,13 @@ class S3Client:
         with contextlib.suppress(sdk.BotoCoreError):
             found = await self._files.session.get_credentials() if self._files.session else None
             if found is not None:
-                self._used = _METHODS.get(found.method, f"credentials by {found.method}")
+                self._used = words(found.method)
             else:
                 self._used = "no credentials: the environment, files, single sign-on and roles were tried"
+
+    async def identity(self) -> Identity:
+        """Who one is, by the SDK's chain."""
+        return await identify(self._files, self._endpoint)
 
     def credentials(self) -> str:
         """Which link of the SDK's chain gave the credentials."""
