@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -91,8 +91,8 @@ def open_result(connection: Connection, sql: str) -> Iterator[Result]:
             for setting in _SETTINGS:
                 session.exec_driver_sql(setting)
             streamed = {"stream_results": True, "no_parameters": True}
-            answer = session.exec_driver_sql(sql, execution_options=streamed)
-            yield Result(columns=_columns(session, answer), rows=answer)
+            with closing(session.exec_driver_sql(sql, execution_options=streamed)) as answer:
+                yield Result(columns=_columns(session, answer), rows=answer)
     except DBAPIError as error:
         raise _failed(connection, error.orig or error) from error
     except (psycopg.Error, UnicodeError) as error:
@@ -199,7 +199,8 @@ def _failed(connection: Connection, error: BaseException) -> GitMLError:
             code="database-refused",
             hint="ask for the right to SELECT there, or name another user",
         )
-    if state[:2] in ("08", "40", "53", "57", "58") or state == "55P03":
+    # 08P01 is a parameter without a value: the query's own fault.
+    if (state[:2] in ("08", "40", "53", "57", "58") and state != "08P01") or state == "55P03":
         return StoreUnavailable(
             f"{connection} gave up: {text}", code="database-unavailable", hint="run it again"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -60,9 +60,9 @@ def open_result(file: Path, sql: str) -> Iterator[Result]:
         with engine.connect() as session:
             session.exec_driver_sql("begin")
             columns = _columns(session, sql)
-            answer = session.exec_driver_sql(sql)
-            check_names([name for name, *_ in _description(answer)])
-            yield Result(columns=columns, rows=answer)
+            with closing(session.exec_driver_sql(sql)) as answer:
+                check_names([name for name, *_ in _description(answer)])
+                yield Result(columns=columns, rows=answer)
     except DBAPIError as error:
         raise _failed(file, error.orig or error) from error
     except (sqlite3.Error, UnicodeError) as error:
