@@ -8,7 +8,6 @@ into memory: a mapped file that is cut short kills the process.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
 from gitml.model import paths as rules
 from gitml.model.shown import shown
+from gitml.store.pages import fresh_pages
 from gitml.store.sourcecache import SourceCache
 
 BLOCK_BYTES = 16 * 1024 * 1024
@@ -373,8 +373,7 @@ def _read_block(handle: int, size_bytes: int) -> memoryview:
         buffer[: len(data)] = data
         total = len(data)
     else:
-        # pages of its own, which go back to the system at once when the block is let go
-        buffer, total = memoryview(mmap.mmap(-1, size_bytes)), 0
+        buffer, total = memoryview(fresh_pages(size_bytes)), 0
     while total < size_bytes and (count := os.readv(handle, [buffer[total:]])):
         total += count
     return buffer[:total]
