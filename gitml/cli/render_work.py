@@ -161,10 +161,6 @@ def verification(result: Verification, out: Printer) -> None:
         out.line(Styled("--deep reads and hashes every byte", Style.DIM))
 
 
-def stores(result: Sequence[StoreInfo], out: Printer) -> None:
-    """`store list`."""
-    rows: list[list[Piece]] = [
-        [
 def _read_so_far(result: Verification | StoreVerification) -> str:
     """How much of the bytes was read and hashed."""
     if result.complete and result.read_bytes == result.total_bytes:
@@ -176,6 +172,10 @@ def _read_so_far(result: Verification | StoreVerification) -> str:
     return f"read {size(result.read_bytes)} of {size(result.total_bytes)}{before}, {rest}"
 
 
+def stores(result: Sequence[StoreInfo], out: Printer) -> None:
+    """`store list`."""
+    rows: list[list[Piece]] = [
+        [
             Styled(one.name, Style.NAME),
             one.location,
             one.origin,
