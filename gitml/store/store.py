@@ -149,7 +149,7 @@ class Store:
 
         Args:
             source: The files.
-            earlier: Roots of trees that may share files with it, the likeliest first.
+            earlier: Roots of trees in this store that may share files with it, the likeliest first.
             progress: Learns of files and bytes.
 
         Raises:
@@ -163,7 +163,8 @@ class Store:
         progress.begin("Storing", total_bytes=size_bytes, total_files=files)
         try:
             medium = CountedMedium(self.medium)
-            is_new = self._check_format(medium)
+            # A root that was read tells the format as well: the marker is written once, and before any root.
+            is_new = not earlier and self._check_format(medium)
             condemned = frozenset() if is_new else condemned_names(medium)
             pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-write")
             try:
@@ -225,13 +226,17 @@ class Store:
         return PackWindow(packs, footer)
 
     def _check_format(self, medium: Medium) -> bool:
-        """Write the marker of a new store, and tell that it is new; refuse to write into one of another format."""
+        """Write the marker of a new store; refuse to write into one of another format.
+
+        Returns:
+            Whether this run began the store, so that nothing in it was ever collected before.
+        """
         marker = json.dumps({"schema": "gitml/store/v1", "format": FORMAT}).encode() + b"\n"
         is_new = False
         try:
             data = medium.get(layout.MARKER)
         except NotFound:
-            data, is_new = _created_marker(medium, marker), True
+            data, is_new = _created_marker(medium, marker)
         try:
             version = json.loads(data)["format"]
         except (ValueError, KeyError, TypeError) as error:
@@ -302,12 +307,17 @@ class Store:
     def _leave_condemned(self, key: RootKey, root: Root) -> Root:
         for _ in range(_LOOKS):
             condemned = condemned_names(self.medium)
-            if not condemned or all(used.name not in condemned for used in used_objects(self.medium, root)):
-                return root
             try:
+                if not condemned or all(
+                    used.name not in condemned for used in used_objects(self.medium, root)
+                ):
+                    return root
                 root = self._replace_root(key, relocate(self.medium, root, condemned))
             except NotFound as error:
-                raise _gone(root, self.url, [error.message]) from error
+                standing = self.root(key)
+                if standing is None or standing == root or standing.tree != root.tree:
+                    raise _gone(root, self.url, [error.message]) from error
+                root = standing  # a purge gave it another layout meanwhile
         raise StoreUnavailable(
             f"collections of garbage in {self.url} are faster than this write", hint="run the command again"
         )
@@ -408,17 +418,17 @@ def open_store(
     return Store(medium, journal=journal, cache=cache_for(medium, cache), jobs=jobs)
 
 
-def _created_marker(medium: Medium, marker: bytes) -> bytes:
-    """The marker that stands after an attempt to create it."""
+def _created_marker(medium: Medium, marker: bytes) -> tuple[bytes, bool]:
+    """The marker that stands after an attempt to create it, and whether it was this attempt's."""
     try:
         if medium.put_if_absent(layout.MARKER, [marker]) is PutOutcome.CREATED:
-            return marker
+            return marker, True
     except OutcomeUnknown as unknown:
         try:
-            return medium.get(layout.MARKER)
+            return medium.get(layout.MARKER), False
         except (NotFound, StoreUnavailable):
             raise unknown from None
-    return medium.get(layout.MARKER)
+    return medium.get(layout.MARKER), False
 
 
 def _earlier_trees(
