@@ -42,9 +42,13 @@ def start(port: int | None = None) -> Server:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     process = spawn([program, "-D", "-e", "-f", str(folder / "config")], folder, "log")
     wait_until_ready(port, process, folder / "log")
-    return Server(
-        endpoint_url=f"http://127.0.0.1:{port}", environment={}, processes=(process,), folder=folder
-    )
+    return _Sshd(endpoint_url=f"sftp://127.0.0.1:{port}", environment={}, processes=(process,), folder=folder)
+
+
+class _Sshd(Server):
+    @property
+    def port(self) -> int:
+        return int(self.endpoint_url.rpartition(":")[2])
 
 
 def options(server: Server) -> Mapping[str, str]:

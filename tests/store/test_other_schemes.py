@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import threading
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from servers import sshd
-from servers.running import NotInstalledError, Server
+from servers.running import NotInstalledError, Server, running
 from store.test_medium_contract import *  # noqa: F403, the tests, which use the fixture below
 
 from gitml.errors import AccessDenied, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
@@ -46,16 +44,14 @@ def on(files: Any, *, timeout_s: float = 5) -> FsspecMedium:
     return FsspecMedium(lambda: files, "/a/store", "kept://in-memory", PlainWrites(), options)
 
 
-@cache
 def server() -> Server:
+    """The SSH server of this process."""
     try:
-        started = sshd.start()
+        return running("sftp")
     except NotInstalledError as error:
         if os.environ.get("GITML_REQUIRE_SERVERS"):
             raise
         pytest.skip(str(error))
-    atexit.register(started.stop)
-    return started
 
 
 def over_ssh(folder: Path, **options: Any) -> Medium:
