@@ -126,13 +126,15 @@ class WebOrigin:
             return sum(len(block) for block in self._body(reference, answer))
 
     def _body(self, reference: Reference, answer: _Answer) -> Iterator[bytes]:
+        received = 0
         try:
             while block := answer.body.read(BLOCK_BYTES):
+                received += len(block)
                 yield block
-        except http.client.IncompleteRead as error:
-            raise _unavailable(reference, "the answer ended early") from error
         except (OSError, http.client.HTTPException) as error:
             raise _unavailable(reference, f"{type(error).__name__}: {error}") from error
+        if answer.size_bytes is not None and received < answer.size_bytes:
+            raise _unavailable(reference, f"the answer ended after {received} of {answer.size_bytes} bytes")
 
     @contextmanager
     def _opened(self, reference: Reference) -> Iterator[_Answer]:
@@ -174,6 +176,7 @@ class WebOrigin:
     def _give_up(self, reference: Reference, error: Exception, attempts: int) -> None:
         """Wait before the next attempt, or say why there is none."""
         if isinstance(error, urllib.error.HTTPError):  # a redirect that leads nowhere
+            error.close()
             raise _unavailable(reference, f"{error.code} {error.reason}") from error
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -213,6 +216,7 @@ class _SameServer(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            fp.close()
             place = f"{new.scheme}://{new.netloc.rpartition('@')[2]}"
             raise AccessDenied(
                 f"{req.full_url} leads to another server, {shown(place)}, which is not followed",
