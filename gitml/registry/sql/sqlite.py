@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection as Session
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from gitml.errors import AccessDenied, Busy, GitMLError, InvalidInput, NoSpace, StoreUnavailable
+from gitml.errors import AccessDenied, Busy, GitMLError, Interrupted, InvalidInput, NoSpace, StoreUnavailable
 from gitml.model.shown import shown
 from gitml.registry.sql.columns import Column, Result, cast, check_names, misfit
 
@@ -38,6 +38,7 @@ _TYPES: Final = {
 _PYTHON: Final = {int: "integer", float: "real", str: "text", bytes: "blob"}
 _AT_ONCE: Final = 1000  # columns; SQLite takes 2,000 sums in a statement
 _FETCHED: Final = 1000
+_STEPS_UNHEARD: Final = 1_000_000  # of SQLite's machine: some 20 ms
 
 
 @contextmanager
@@ -54,6 +55,7 @@ def open_result(file: Path, sql: str) -> Iterator[Result]:
         Busy: Another process holds it.
         NoSpace: There is no room to sort the result.
         StoreUnavailable: The file could not be read.
+        Interrupted: The user stopped it.
     """
     engine = create_engine("sqlite://", creator=lambda: _connect(file), poolclass=NullPool)
     try:
@@ -77,6 +79,8 @@ def _connect(file: Path) -> sqlite3.Connection:
     # Loading extensions is off unless it is switched on; views of the file may call no function that acts outside.
     connection.execute("pragma query_only = on")
     connection.execute("pragma trusted_schema = off")
+    # Python hears of Ctrl-C only when some of it runs; what is raised there ends the statement.
+    connection.set_progress_handler(lambda: 0, _STEPS_UNHEARD)
     return connection
 
 
@@ -140,6 +144,8 @@ def _failed(file: Path, error: BaseException) -> GitMLError:
     text = " ".join(str(error).split())
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return Interrupted("stopped")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(
             f"{file.name} is held by another process: {text}",
