@@ -39,6 +39,7 @@ class ReviewedSource:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._learns = source if isinstance(source, Learns) else None
         self._copies: dict[str, bytes | None] = {}
 
     @property
@@ -59,8 +60,8 @@ class ReviewedSource:
 
     def learn(self, file: SourceFile, digest: bytes) -> None:
         """See :class:`gitml.store.source.Learns`."""
-        if isinstance(self._source, Learns):
-            self._source.learn(file.file if isinstance(file, _ReadFile) else file, digest)
+        if self._learns is not None:
+            self._learns.learn(file.file if isinstance(file, _ReadFile) else file, digest)
 
     def copies(self, tree: TreeReader) -> dict[str, bytes]:
         """The files that are meant for reading: path -> bytes, as they were registered.

@@ -209,7 +209,7 @@ class EarlierTree:
 
     def _usable(self, segment: Segment, entry: int) -> list[PackRun] | None:
         runs = [(segment.packs[pack], first, chunks) for pack, first, chunks in segment.runs[entry]]
-        if any(layout.pack_name(pack.hex) in self._condemned for pack, _, _ in runs):
+        if self._condemned and any(layout.pack_name(pack.hex) in self._condemned for pack, _, _ in runs):
             return None
         return runs
 

@@ -190,7 +190,7 @@ class FolderSource:
             NotFound: A path does not exist.
         """
         files = size_bytes = 0
-        for file in self.files():
+        for file in self._checked(None):
             files += 1
             size_bytes += file.size_bytes
         return files, size_bytes
@@ -203,11 +203,14 @@ class FolderSource:
             AccessDenied: A folder may not be read.
             NotFound: A path does not exist.
         """
-        self.warnings, self._faults, self._unnamed_warnings = [], [], 0
-        empty = True
         if self._cache is not None:
             self._cache.begin()
-        for file in self._walk("", self._top(), ()):
+        yield from self._checked(self._cache)
+
+    def _checked(self, cache: SourceCache | None) -> Iterator[DiskFile]:
+        self.warnings, self._faults, self._unnamed_warnings = [], [], 0
+        empty = True
+        for file in self._walk("", self._top(), (), cache):
             empty = False
             yield file
         self._report()
@@ -251,7 +254,11 @@ class FolderSource:
         return list(first.values())
 
     def _walk(
-        self, folder: str, found: list[_Found], above: tuple[tuple[int, int], ...]
+        self,
+        folder: str,
+        found: list[_Found],
+        above: tuple[tuple[int, int], ...],
+        cache: SourceCache | None,
     ) -> Iterator[DiskFile]:
         names = [entry.name for entry in found]
         judged = hash(tuple(names))
@@ -268,7 +275,7 @@ class FolderSource:
                     self._fault(_refused(path, "is a link to a folder that it lies in"))
                     continue
                 inner = self._objections
-                yield from self._walk(path + "/", self._scan(entry, path + "/"), (*above, identity))
+                yield from self._walk(path + "/", self._scan(entry, path + "/"), (*above, identity), cache)
                 objections += self._objections - inner
             elif is_judged or self._try(rules.check_portable, path):
                 self._warn(path, entry.status, None if is_judged else rules.windows_problem(path))
@@ -278,7 +285,7 @@ class FolderSource:
                     location=entry.location,
                     status=entry.status,
                     follow_links=self._follow_links,
-                    digest=None if self._cache is None else self._cache.known(path, entry.status),
+                    digest=None if cache is None else cache.known(path, entry.status),
                 )
         if objections == self._objections:
             self._judged[folder] = judged
