@@ -152,8 +152,8 @@ class FileHandle(io.RawIOBase):
         stop = min(end, bisect_right(starts, last, number, end))
         if stop < end or not self._sequential:
             return number, stop
-        later = [run for run in self._runs[which:] if run[0].id == ref.id]
-        return min(number, *(run[1] for run in later)), max(run[1] + run[2] for run in later)
+        later = [run for run in self._runs[which + 1 :] if run[0].id == ref.id]
+        return min([number, *(run[1] for run in later)]), max([stop, *(run[1] + run[2] for run in later)])
 
     def _load(self, ref: PackRef, first: int, stop: int) -> PackBody:
         """Read chunks [first, stop) of a pack, letting go of what was read longest ago."""
