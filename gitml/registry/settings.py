@@ -25,11 +25,11 @@ from gitml.store.remote_options import RemoteOptions
 
 _MAX_BYTES = 65536
 _ANY = "*"
-_KEYS = ("url", "endpoint_url", "allow_http", "region", "profile", "connection_string", "sas_token")
+STORE_KEYS = ("url", "endpoint_url", "allow_http", "region", "profile", "connection_string", "sas_token")
 _FIELDS = {"options": "arguments"}
-_FILE_KEYS = (*_KEYS, "options")
+_FILE_KEYS = (*STORE_KEYS, "options")
 _KINDS = {"allow_http": (bool, "flag"), "options": (dict, "mapping")}
-_VARIABLE = re.compile(r"GITML_STORE_(?P<name>[A-Z0-9_]+?)_(?P<key>" + "|".join(_KEYS).upper() + ")")
+_VARIABLE = re.compile(r"GITML_STORE_(?P<name>[A-Z0-9_]+?)_(?P<key>" + "|".join(STORE_KEYS).upper() + ")")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
