@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from gitml.git.repository import Repository
     from gitml.model import names as _names
     from gitml.model import where as _where
+    from gitml.promotion import audit as _audit
     from gitml.promotion import check as _check
+    from gitml.promotion import events as _events
     from gitml.promotion import history as _history
     from gitml.promotion import merge as _merge
     from gitml.promotion import plan as _plan
@@ -54,7 +56,9 @@ else:
     _detect = LazyModule("gitml.forge.detect")
     _names = LazyModule("gitml.model.names")
     _where = LazyModule("gitml.model.where")
+    _audit = LazyModule("gitml.promotion.audit")
     _check = LazyModule("gitml.promotion.check")
+    _events = LazyModule("gitml.promotion.events")
     _history = LazyModule("gitml.promotion.history")
     _merge = LazyModule("gitml.promotion.merge")
     _plan = LazyModule("gitml.promotion.plan")
@@ -380,8 +384,9 @@ class Registry:
         deep: bool = False,
         part: str | None = None,
         within: str | None = None,
-    ) -> _verification.Verification:
-        """Check that every pointer is valid and its bytes are in the store.
+        history: str | None = None,
+    ) -> _verification.Verification | _audit.HistoryVerification:
+        """Check that every pointer is valid and its bytes are in the store; or that a stage moved by requests only.
 
         Args:
             refs: Only these versions; default is every version of HEAD.
@@ -389,11 +394,19 @@ class Registry:
             deep: Read all bytes and hash them again.
             part: Of a deep check only this part, as `2/7`; seven such runs read each byte once.
             within: Of a deep check only what can be read in this time, as `10m`; the next run goes on there.
+            history: Instead: whether every change of this stage came by an approved request, judged again from git.
 
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
-            UsageError: `part` or `within` without `deep`, or a malformed one.
+            UsageError: `part` or `within` without `deep`, or a malformed one; or `history` with anything else.
+            PolicyRefused: Something about the stage came by no approved request; `context["faults"]` lists all of it.
         """
+        if history is not None:
+            if refs or all or deep or part or within:
+                raise UsageError(
+                    "the history of a stage is verified alone", code="alone", hint=f"gitml verify --history {history}"
+                )
+            return _audit.verify_history(self._open(), history)
         return _verification.verify(self._open(), refs, every=all, deep=deep, part=part, within=within)
 
     def alias(
@@ -536,6 +549,17 @@ class Registry:
             Conflict: The change does not merge into the target.
         """
         return _check.check(self._open(), commits, target=target)
+
+    def events(self, commits: str) -> _events.Events:
+        """What happened to assets between two commits, oldest first.
+
+        Args:
+            commits: `BASE..HEAD`.
+
+        Raises:
+            NotFound: No such revision, or the clone is too shallow to tell.
+        """
+        return _events.events(self._open(), commits)
 
     @property
     def requests(self) -> Requests:

@@ -59,3 +59,22 @@ def _write(session: Session, where: str, text: str) -> None:
         raise AccessDenied(
             f"cannot write {where}: {error.strerror}", code="report-unwritable", hint="name another file"
         ) from error
+
+
+@command(
+    "events",
+    arguments=[("BASE..HEAD", "The commits; BASE is the older one.")],
+    examples=[
+        "gitml events HEAD~1..HEAD --json",
+        "gitml events $CI_COMMIT_BEFORE_SHA..$CI_COMMIT_SHA --json",
+    ],
+)
+@click.argument("commits", metavar="BASE..HEAD")
+def events(session: Session, commits: str) -> None:
+    """Show what happened to assets between two commits.
+
+    Registered, removed, promoted, rolled back, withdrawn, deprecated, restored, alias moved; oldest first. Purging
+    leaves no commit and is not among them.
+    """
+    result = session.registry().events(commits)
+    session.finish(result, render.events, refs=render.event_refs(result))

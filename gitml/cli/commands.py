@@ -92,6 +92,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "Show who put what on a stage, when, by which request.",
             ),
             Entry("check", "gitml.cli.check", "check", "Judge a change by the rules of the branch it is for."),
+            Entry("events", "gitml.cli.check", "events", "Show what happened to assets between two commits."),
         ),
     ),
     (

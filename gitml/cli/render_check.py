@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gitml.cli.output import Column, Piece, Printer, Style, Styled
-from gitml.cli.text import count, listed, short_commit
+from gitml.cli.text import count, listed, moment, short_commit
 
 if TYPE_CHECKING:
+    from gitml.promotion.audit import HistoryVerification
     from gitml.promotion.check import Checked
+    from gitml.promotion.events import Event, Events
 
 _STYLES = {"passed": Style.GOOD, "failed": Style.BAD}
 
@@ -54,3 +57,40 @@ def _total(result: Checked, out: Printer) -> None:
         out.line(Styled(f"judged with the reviews of request {result.request}", Style.DIM))
     elif "left-aside" in verdicts:
         out.line(Styled("approvals were left aside: no open request with this head is known here", Style.DIM))
+
+
+def events(result: Events, out: Printer) -> None:
+    """`events`."""
+    rows: list[list[Piece]] = [_event_row(one) for one in result.events]
+    if rows:
+        out.table(["TIME", "EVENT", "ASSET", "VERSION", "BEFORE", "WHERE", "REQUEST", "BY", "COMMIT"], rows)
+    span = f"{short_commit(result.base)}..{short_commit(result.head)}"
+    out.line(Styled(f"{span}: {count(len(rows), 'event')}", Style.DIM))
+
+
+def _event_row(one: Event) -> list[Piece]:
+    return [
+        moment(one.time),
+        one.type.value,
+        Styled(str(one.asset), Style.NAME),
+        str(one.version or "-"),
+        str(one.before or "-"),
+        one.stage or (f"alias {one.alias}" if one.alias else ""),
+        str(one.request) if one.request is not None else "",
+        one.actor.partition(" <")[0] or one.actor,
+        short_commit(one.commit),
+    ]
+
+
+def event_refs(result: Events) -> Iterator[str]:
+    """Versions that something happened to, oldest event first."""
+    return (f"{one.asset}@{one.version}" for one in result.events if one.version is not None)
+
+
+def history_verification(result: HistoryVerification, out: Printer) -> None:
+    """`verify --history`."""
+    born = f", since its birth from {short_commit(result.birth)}" if result.birth else ""
+    out.line(
+        f"{result.history} ({short_commit(result.tip)}): {count(result.commits, 'change')} by approved requests{born}: "
+        f"{count(result.moves, 'move')}, {count(result.approvals, 'approval')}, 0 past the requests"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from gitml.cli import render_check
 from gitml.cli import render_work as render
 from gitml.cli.click_parts import command
 from gitml.cli.session import Session
@@ -22,6 +23,7 @@ WITHIN_HELP = "Stop after this time, as 10m; the next run goes on there."
         "gitml verify models/digits@production --deep",
         "gitml verify --all --deep --within 10m",
         "gitml verify --all --deep --part 2/7",
+        "gitml verify --history production",
     ],
 )
 @click.argument("refs", metavar="[REF…]", nargs=-1)
@@ -29,6 +31,7 @@ WITHIN_HELP = "Stop after this time, as 10m; the next run goes on there."
 @click.option("--deep", is_flag=True, help="Read all bytes and hash them again.")
 @click.option("--part", metavar="K/N", help=PART_HELP)
 @click.option("--within", metavar="TIME", help=WITHIN_HELP)
+@click.option("--history", metavar="STAGE", help="Instead: every change of STAGE came by an approved request.")
 def verify(
     session: Session,
     refs: Sequence[str],
@@ -37,11 +40,20 @@ def verify(
     deep: bool,
     part: str | None,
     within: str | None,
+    history: str | None,
 ) -> None:
     """Check that every version's bytes are in the store.
 
-    Exits with 6 and the list of what is wrong, if anything is. With --part the order of the chunks of a file that lies
+    Exits with 6 and the list of what is wrong, if anything is; --history with 12.
+
+    With --part the order of the chunks of a file that lies
     in several packs is not looked at, but every chunk is.
     """
-    result = session.registry().verify(*refs, all=all_, deep=deep, part=part, within=within)
-    session.finish(result, render.verification)
+    from gitml.registry.verification import Verification
+
+    registry = session.registry()
+    result = registry.verify(*refs, all=all_, deep=deep, part=part, within=within, history=history)
+    if isinstance(result, Verification):
+        session.finish(result, render.verification)
+    else:
+        session.finish(result, render_check.history_verification)

@@ -77,7 +77,9 @@ class EventReader:
         wanted = sorted({oid for oid in level.values() if oid not in self._known})
         if not wanted:
             return
-        for commit in self._repo.commits(wanted):
+        # Anybody can let such a ref name a file or a tag.
+        there = [oid for oid in wanted if self._repo.resolve(oid) == oid]
+        for commit in self._repo.commits(there):
             self._known[commit.oid] = self._link(commit.oid, tuple(commit.parents))
         for oid in wanted:
             self._known.setdefault(oid, InvalidInput(f"event {oid[:12]} is no commit"))

@@ -150,8 +150,8 @@ class LocalForge:
     def find_by_head(self, head: str, target: str | None = None) -> Request | None:
         """The newest open request that would merge a commit; only requests that end in it are read."""
         tips = self.shared.requests()
-        commits = self._repo.commits(sorted(set(tips.values())))
-        ends = {commit.oid for commit in commits if commit.parents[-1:] == (head,)}
+        oids = [oid for oid in sorted(set(tips.values())) if self._repo.resolve(oid) == oid]
+        ends = {commit.oid for commit in self._repo.commits(oids) if commit.parents[-1:] == (head,)}
         chains = self._events.chains({number: tip for number, tip in tips.items() if tip in ends})
         for number, chain in sorted(chains.items(), reverse=True):
             if isinstance(chain, InvalidInput) or _state(chain) is not RequestState.OPEN:

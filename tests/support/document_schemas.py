@@ -23,7 +23,9 @@ from gitml.forge.base import Request
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.request import Actor, EventActor
+from gitml.promotion.audit import HistoryVerification
 from gitml.promotion.check import Checked
+from gitml.promotion.events import Events
 from gitml.promotion.history import History
 from gitml.promotion.merge import Merged
 from gitml.promotion.propose import Promotion
@@ -56,6 +58,7 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "deprecate": Edited,
     "diff": Difference,
     "doctor": Diagnosis,
+    "events": Events,
     "get": Placement,
     "history": History,
     "init": Initialised,
@@ -87,6 +90,8 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "store verify": StoreVerification,
     "verify": Verification,
 }
+# Commands whose result is another one with another option.
+ALSO: dict[str, type] = {"verify": HistoryVerification}
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
 PLANNED = {
     "alias",
@@ -237,6 +242,9 @@ def schema_of(command: str) -> dict[str, Any]:
     )
     described = "The result." if isinstance(result, dict) else _summary(result)
     kinds = {"result": _object(head | properties, described)}
+    if command in ALSO:
+        also = ALSO[command]
+        kinds["other"] = _object(head | drawing.fields_of(also), _summary(also))
     if command in PLANNED:
         plan = _object(properties, "What would be done.")
         kinds["plan"] = _object(head | {"plan": plan}, "A dry run: nothing was done.")

@@ -1,0 +1,283 @@
+"""What a hostile colleague with push rights may try: `check`, `pr merge` and `verify --history` each refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.events import forge_event
+from support.promoting import POLICY, land, number, register
+from support.team import Member, Team, git, write
+
+from gitml.errors import GitMLError, PolicyRefused
+from gitml.promotion.plan import Promotion
+
+Files = dict[str, str | None]
+
+
+_MADE: dict[str, Team] = {}
+
+
+@pytest.fixture
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """production runs models/digits 1, by an approved request; models/digits 2 waits on staging.
+
+    Made once, by the first test that asks: every test leaves it as it was.
+    """
+    if "team" not in _MADE:
+        _MADE["team"] = made(tmp_path_factory.mktemp("team"))
+    return _MADE["team"]
+
+
+def made(folder: Path) -> Team:
+    policy = POLICY.replace("approvals: 1", "approvals: 1, fields: {'models/*': [description]}")
+    team = Team(folder, configuration=policy)
+    register(team.ada, "datasets/digits", "1,2\n")
+    bob = team.clone("bob")
+    for version, text in (("1", "one"), ("2", "two")):
+        register(team.ada, "models/digits", text, inputs=["training=datasets/digits@1"], message=text)
+        team.ada.registry.push()
+        land(team.ada, team.ada.registry.promote(f"models/digits@{version}", target="staging"))
+        if version == "1":
+            land(team.ada, team.ada.registry.promote("models/digits@1", target="production"), bob)
+    return team
+
+
+@pytest.fixture
+def open_request(stage: Team) -> Iterator[tuple[Team, Promotion]]:
+    """A fresh and honest request; whatever becomes of the branches is undone afterwards."""
+    tips = {name: git(stage.remote, "rev-parse", name) for name in ("main", "staging", "production")}
+    promotion = stage.ada.registry.promote("models/digits@2", target="production")
+    yield stage, promotion
+    for name, tip in tips.items():
+        git(stage.remote, "update-ref", f"refs/heads/{name}", tip)
+    for request in stage.ada.registry.requests.list("open"):
+        stage.ada.registry.requests.close(request.number)
+    stage.ada.git("fetch", "--quiet", "--prune", "--force")
+
+
+def commit_by_hand(member: Member, parent: str, files: Files, *, amend: bool = False) -> str:
+    """A commit made with plain git, off every branch."""
+    member.git("fetch", "--quiet")
+    member.git("switch", "--quiet", "--detach", parent)
+    for path, text in files.items():
+        if text is None:
+            member.git("rm", "--quiet", "-r", "-f", path)
+        else:
+            write(member.folder, {path: text})
+            member.git("add", "--force", path)
+    member.git("commit", "--quiet", *(["--amend", "--no-edit"] if amend else ["-m", "By hand"]))
+    head = member.git("rev-parse", "HEAD")
+    member.git("switch", "--quiet", "--force", "main")
+    return head
+
+
+def show(member: Member, rev: str, path: str) -> str:
+    return member.git("show", f"{rev}:{path}") + "\n"
+
+
+def own_policy(ada: Member, head: str) -> Files:
+    return {"gitml.yaml": show(ada, head, "gitml.yaml").replace("approvals: 1", "approvals: 0")}
+
+
+def own_signer(ada: Member, head: str) -> Files:
+    return {".gitml/allowed_signers": "ada@example.com ssh-ed25519 AAAA\n"}
+
+
+def stage_in_another_case(ada: Member, head: str) -> Files:
+    return {"models/digits/Production.yaml": 'current: "2"\n'}
+
+
+def conflict_markers(ada: Member, head: str) -> Files:
+    text = show(ada, head, "models/digits/2/asset.yaml")
+    return {"models/digits/5/asset.yaml": f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n"}
+
+
+def current_that_is_not_there(ada: Member, head: str) -> Files:
+    return {"models/digits/production.yaml": 'current: "9"\n'}
+
+
+def version_rewritten(ada: Member, head: str) -> Files:
+    text = show(ada, head, "models/digits/1/asset.yaml")
+    return {"models/digits/1/asset.yaml": text.replace("description: one", "description: won")}
+
+
+def swapped_bytes(ada: Member, head: str) -> Files:
+    text = show(ada, head, "models/digits/2/asset.yaml")
+    lines = text.splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith("  digest: "))
+    lines[at] = f'  digest: "sha256:{"0" * 64}"\n'
+    return {"models/digits/2/asset.yaml": "".join(lines)}
+
+
+def unknown_file(ada: Member, head: str) -> Files:
+    return {"models/digits/2/install.sh": "#!/bin/sh\n"}
+
+
+# What is tried -> a rule that `check` and merge name, and one that only git's own history needs to name.
+HEADS: list[tuple[Callable[[Member, str], Files], str]] = [
+    (own_policy, "scope"),
+    (own_signer, "scope"),
+    (stage_in_another_case, "schema"),
+    (conflict_markers, "schema"),
+    (current_that_is_not_there, "current"),
+    (version_rewritten, "write-once"),
+    (swapped_bytes, "bytes"),
+    (unknown_file, "review"),
+]
+
+
+def rules_of(error: PolicyRefused) -> set[str]:
+    return {reason["rule"] for reason in error.context["reasons"]}
+
+
+def ways(team: Team, name: str = "production") -> list[tuple[str, str | None]]:
+    """What `verify --history` finds, as (way, rule)."""
+    try:
+        team.ada.registry.verify(history=name)
+    except PolicyRefused as error:
+        return [(fault["way"], fault["rule"]) for fault in error.context["faults"]]
+    return []
+
+
+def test_an_honest_request_passes(open_request: tuple[Team, Promotion]) -> None:
+    team, promotion = open_request
+    assert promotion.request is not None
+    found = team.ada.registry.check(f"..{promotion.request.head}")
+    assert not found.passed
+    assert {one.rule.value for one in found.rules if one.problems} == {"approvals"}
+    bob = Member(team.base / "bob")
+    bob.registry.requests.approve(number(promotion))
+    found = bob.registry.check(f"origin/production..{promotion.request.head}")
+    assert found.passed
+    assert (found.request, found.target, found.is_stage) == (number(promotion), "production", True)
+    assert list(map(str, found.versions)) == ["models/digits@2"]
+    assert ways(team) == []
+
+
+@pytest.mark.parametrize(("attempt", "rule"), HEADS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_head_made_by_hand(
+    open_request: tuple[Team, Promotion], attempt: Callable[[Member, str], Files], rule: str
+) -> None:
+    team, promotion = open_request
+    assert promotion.request is not None
+    ada, honest = team.ada, promotion.request.head
+    head = commit_by_hand(ada, honest, attempt(ada, honest), amend=True)
+    forge_event(ada, number(promotion), kind="updated", head=head)
+    Member(team.base / "bob").registry.requests.approve(number(promotion))
+
+    found = ada.registry.check(f"..{head}", target="production")
+    assert rule in {one.rule.value for one in found.rules if one.problems}
+    assert not found.passed
+
+    with pytest.raises(PolicyRefused) as caught:
+        ada.registry.requests.merge(number(promotion))
+    assert rule in rules_of(caught.value)
+
+    base = git(team.remote, "rev-parse", "production")
+    ada.git("switch", "--quiet", "--detach", "origin/production")
+    ada.git("merge", "--quiet", "--no-ff", "-m", "Past everybody", head)
+    merge = ada.git("rev-parse", "HEAD")
+    ada.git("push", "--quiet", "origin", "HEAD:production")
+    ada.git("switch", "--quiet", "main")
+    assert ways(team) == [("past-requests", None)]
+    forge_event(ada, number(promotion), kind="merged", base=base)
+    again = ways(team)
+    assert again or rule in ("bytes", "review"), "what stores alone can tell is told by verify"
+    assert all(way == "refused" for way, _ in again)
+    assert merge == git(team.remote, "rev-parse", "production")
+    if rule not in ("bytes", "review"):
+        assert rule in {found_rule for _, found_rule in again}
+    # The journal says merged, and the fixture puts the stage back: for those after, the request never was.
+    git(team.remote, "update-ref", "-d", f"refs/gitml/requests/{number(promotion)}")
+
+
+def test_a_forced_push_and_an_old_tip(open_request: tuple[Team, Promotion]) -> None:
+    team, promotion = open_request
+    ada, bob = team.ada, Member(team.base / "bob")
+    land(ada, promotion, bob)
+    assert ways(team) == []
+    first = ada.git("rev-parse", "origin/production~1")
+    forced = commit_by_hand(ada, first, {"models/digits/staging.yaml": 'current: "1"\n'})
+    ada.git("push", "--quiet", "--force", "origin", f"{forced}:production")
+    assert ways(team) == [("lost-merge", None), ("past-requests", None)]
+    ada.git("push", "--quiet", "--force", "origin", f"{first}:production")
+    assert ways(team) == [("lost-merge", None)]
+    again = ada.registry.promote("models/digits@2", target="production")
+    found = ada.registry.check(f"..{again.request.head}") if again.request else None
+    assert found is not None and not found.passed
+    git(team.remote, "update-ref", "-d", f"refs/gitml/requests/{number(promotion)}")
+
+
+def test_a_request_that_replays_an_old_tip(open_request: tuple[Team, Promotion]) -> None:
+    """Merging an old tip changes nothing, since the stage has it already; checking it says so."""
+    team, promotion = open_request
+    ada = team.ada
+    old = ada.git("rev-parse", "origin/main")
+    found = ada.registry.check(f"..{old}", target="production")
+    assert found.moves == ()
+    back = commit_by_hand(ada, "origin/production", {"models/digits/production.yaml": None})
+    forge_event(ada, number(promotion), kind="updated", head=back)
+    assert ways(team) == []
+
+
+def test_a_stage_that_was_deleted_and_born_again(open_request: tuple[Team, Promotion]) -> None:
+    team, _ = open_request
+    git(team.remote, "update-ref", "-d", "refs/heads/production")
+    assert ways(team) == [("lost-merge", None)]
+    team.ada.git("push", "--quiet", "origin", "origin/main:refs/heads/production")
+    assert ways(team) == [("lost-merge", None), ("past-requests", None)]
+
+
+def test_a_merge_that_holds_more_than_was_reviewed(open_request: tuple[Team, Promotion]) -> None:
+    team, promotion = open_request
+    assert promotion.request is not None
+    ada, head = team.ada, promotion.request.head
+    Member(team.base / "bob").registry.requests.approve(number(promotion))
+    base = git(team.remote, "rev-parse", "production")
+    ada.git("fetch", "--quiet")
+    ada.git("switch", "--quiet", "--detach", "origin/production")
+    ada.git("merge", "--quiet", "--no-ff", "--no-commit", head)
+    write(ada.folder, {"backdoor.py": "import os\n"})
+    ada.git("add", "backdoor.py")
+    ada.git("commit", "--quiet", "-m", "Merge")
+    ada.git("push", "--quiet", "origin", "HEAD:production")
+    ada.git("switch", "--quiet", "main")
+    forge_event(ada, number(promotion), kind="merged", base=base)
+    assert ("altered-merge", None) in ways(team)
+    git(team.remote, "update-ref", "-d", f"refs/gitml/requests/{number(promotion)}")
+
+
+def test_unapproved_merges_are_told(open_request: tuple[Team, Promotion]) -> None:
+    team, promotion = open_request
+    assert promotion.request is not None
+    ada, base = team.ada, git(team.remote, "rev-parse", "production")
+    forge_event(ada, number(promotion), kind="approved", actor={"name": "Ada", "email": "ADA@example.com"})
+    ada.git("fetch", "--quiet")
+    ada.git("switch", "--quiet", "--detach", "origin/production")
+    ada.git("merge", "--quiet", "--no-ff", "-m", "Merge", promotion.request.head)
+    ada.git("push", "--quiet", "origin", "HEAD:production")
+    ada.git("switch", "--quiet", "main")
+    forge_event(ada, number(promotion), kind="merged", base=base)
+    assert ways(team) == [("refused", "approvals")]
+    git(team.remote, "update-ref", "-d", f"refs/gitml/requests/{number(promotion)}")
+
+
+def test_a_request_ref_that_is_no_commit(open_request: tuple[Team, Promotion]) -> None:
+    team, promotion = open_request
+    assert promotion.request is not None
+    blob = git(team.remote, "rev-parse", "main:gitml.yaml")
+    git(team.remote, "update-ref", "refs/gitml/requests/77", blob)
+    try:
+        assert team.ada.registry.check(f"..{promotion.request.head}").request == number(promotion)
+        assert ways(team) == []
+    finally:
+        git(team.remote, "update-ref", "-d", "refs/gitml/requests/77")
+
+
+def test_what_is_no_stage_has_no_history(stage: Team, tmp_path: Path) -> None:
+    for name in ("nowhere", "main"):
+        with pytest.raises(GitMLError) as caught:
+            stage.ada.registry.verify(history=name)
+        assert caught.value.exit_code == 4
