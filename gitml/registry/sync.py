@@ -14,11 +14,12 @@ from gitml.registry.committing import HEADS
 from gitml.registry.placement import Placement, get
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
-from gitml.registry.stores import DEFAULT
+from gitml.registry.stores import DEFAULT, StoreSet
 from gitml.registry.workspace import REMOTES, Workspace
 from gitml.store.reader import TreeSource
-from gitml.store.store import Claimed
+from gitml.store.store import Claimed, Root, Store
 
+_LOOKS = 4
 _LOCKED = re.compile(r"failed to (update|lock)|cannot lock ref", re.IGNORECASE)
 
 
@@ -236,11 +237,8 @@ def _send_bytes(ws: Workspace, branch: PushedBranch, totals: _Totals) -> None:
             continue
         ws.progress.note(f"sending {id_} ({root.files} files) to the store {name}")
         tree = stores.embedded.tree(root, expected=pointer.contents, label=str(id_))
-        earlier = [
-            target.root(stores.key(VersionId(asset=id_.asset, version=v)))
-            for v in snapshot.versions(id_.asset)
-        ]
-        written = target.write(TreeSource(tree), earlier=[r for r in earlier if r][-1:], progress=ws.progress)
+        earlier = _earlier(stores, target, id_, snapshot)
+        written = target.write(TreeSource(tree), earlier=earlier, progress=ws.progress)
         if not isinstance(target.claim(stores.key(id_), written), Claimed):
             raise Conflict(
                 f"{id_} is taken in the store by other contents",
@@ -252,6 +250,16 @@ def _send_bytes(ws: Workspace, branch: PushedBranch, totals: _Totals) -> None:
         totals.new_bytes += written.stats.new_bytes
         totals.reused_bytes += written.stats.reused_bytes
         totals.stored_bytes += written.stats.stored_bytes
+
+
+def _earlier(stores: StoreSet, target: Store, id_: VersionId, snapshot: Snapshot) -> list[Root]:
+    """The newest version before this one that the store has; a few are asked for, each with one request."""
+    before = [version for version in snapshot.versions(id_.asset) if version < id_.version]
+    for version in before[: -_LOOKS - 1 : -1]:
+        root = target.root(stores.key(VersionId(asset=id_.asset, version=version)))
+        if root is not None:
+            return [root]
+    return []
 
 
 def _push_refs(ws: Workspace, remote: str, branches: Sequence[PushedBranch], *, verify: bool) -> None:

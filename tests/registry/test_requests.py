@@ -82,6 +82,19 @@ def test_register_and_push(counted: Proxy, ours: Path, tmp_path: Path) -> None:
         assert (folder / "README.md").read_bytes() == files["README.md"]
 
 
+def test_push_of_embedded_versions(counted: Proxy, ours: Path, tmp_path: Path) -> None:
+    """The newest version that the store has is looked for, not each of them."""
+    registry = Registry(ours)
+    for number in range(6):
+        data = write(tmp_path / "data", {"a.txt": b"%d" % number, "b.bin": SMALL["00/0000.bin"]})
+        registry.register("datasets/x", str(data), offline=number > 0)
+    registry.push()
+    requests = taken(counted)
+    assert listings(requests) == []
+    assert len(requests) <= 7 + 5 * (8 + 1)  # whether the version is there is one more
+    assert puts(requests, b"/packs/") == 6
+
+
 def test_get_in_a_fresh_clone(
     counted: Proxy, ours: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
