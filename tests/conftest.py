@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("GITML_TEST_PROFILE", "suite"))
 
 _KEPT = {"PATH", "TMPDIR", "TERM", "LD_LIBRARY_PATH"}
+_NO_FLOCK = Path(__file__).parent / "support/no_flock"
+if os.environ.get(
+    "GITML_TEST_NO_FLOCK"
+):  # nothing may depend on locks of files: the suite runs without them, too
+    _spec = importlib.util.spec_from_file_location("no_flock", _NO_FLOCK / "sitecustomize.py")
+    assert _spec is not None and _spec.loader is not None
+    _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
 
 def isolated_environment(home: Path) -> dict[str, str]:
@@ -27,6 +35,8 @@ def isolated_environment(home: Path) -> dict[str, str]:
         "[user]\n\tname = Ada Example\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n"
     )
     environment = {name: value for name, value in os.environ.items() if name in _KEPT}
+    if os.environ.get("GITML_TEST_NO_FLOCK"):
+        environment["PYTHONPATH"] = str(_NO_FLOCK)
     return environment | {
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),

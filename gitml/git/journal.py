@@ -2,7 +2,8 @@
 
 A record names its owner (process, start time, boot, host) and what it will touch. The owner, and every git process
 that acts for it, holds a lock of the operating system on the record, which ends with the last of them: a record
-whose lock can be had belongs to nobody any more.
+whose lock can be had belongs to nobody any more. Where the file system has no locks, a record belongs to those that
+have it open, as far as that can be seen here; where it cannot be seen, it is left alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -105,12 +107,10 @@ def orphans(common_dir: Path) -> Iterator[tuple[dict[str, Any], Path]]:
         except OSError:
             continue
         try:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                facts = _dead(descriptor)
-                if facts is not None:
-                    yield facts, file
-                    file.unlink(missing_ok=True)
+            facts = _dead(descriptor)
+            if facts is not None:
+                yield facts, file
+                file.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
@@ -128,7 +128,8 @@ def _locked(early: Path) -> int:
     """Create a file and lock it; again, when a sweep took it for a dead one in between."""
     while True:
         descriptor = os.open(early, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
@@ -139,11 +140,50 @@ def _sweep(early: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(early, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if early.suffix == ".tmp" and os.fstat(descriptor).st_nlink:
+            if (
+                early.suffix == ".tmp"
+                and _hold(descriptor) is not _Hold.TAKEN
+                and os.fstat(descriptor).st_nlink
+            ):
                 early.unlink()
         finally:
             os.close(descriptor)
+
+
+class _Hold(Enum):
+    """What came of the attempt to have a record for oneself."""
+
+    LOCKED = "nobody else has it, wherever they are"
+    SEEN = "nobody else here has it open"
+    TAKEN = "somebody has it, or might"
+
+
+def _hold(descriptor: int) -> _Hold:
+    """Have an open record for oneself for as long as it is open; of two who try at once, at most one gets it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Hold.TAKEN
+    except OSError:
+        return _Hold.TAKEN if _is_open_elsewhere(descriptor) else _Hold.SEEN
+    return _Hold.LOCKED
+
+
+def _is_open_elsewhere(descriptor: int) -> bool:
+    """Whether anybody else has a record open; also when that cannot be known."""
+    record = os.fstat(descriptor)
+    if record.st_uid != os.geteuid():
+        return True  # what another user's processes have open is not to be seen
+    own = f"/proc/{os.getpid()}/fd/{descriptor}"
+    if not Path(own).exists():
+        return True
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        with suppress(OSError):
+            for opened in folder.iterdir():
+                with suppress(OSError):
+                    if str(opened) != own and os.path.samestat(opened.stat(), record):
+                        return True
+    return False
 
 
 def _encode(number: str, facts: Mapping[str, Any]) -> bytes:
@@ -163,8 +203,9 @@ def _needs_recovery(descriptor: int) -> bool:
 
 
 def _dead(descriptor: int) -> dict[str, Any] | None:
-    """Return the facts of a locked record if its owner is provably gone; None otherwise."""
-    if os.fstat(descriptor).st_nlink == 0:
+    """Have a record for oneself, and return its facts if its owner is provably gone; None otherwise."""
+    hold = _hold(descriptor)
+    if hold is _Hold.TAKEN or os.fstat(descriptor).st_nlink == 0:
         return None
     try:
         facts = json.loads(os.pread(descriptor, 1 << 24, 0))
@@ -179,6 +220,8 @@ def _dead(descriptor: int) -> dict[str, Any] | None:
     owner = facts["owner"]
     if owner.get("boot") != _boot():
         return facts if owner.get("host") == socket.gethostname() else None
+    if hold is _Hold.SEEN and owner.get("namespace") != _namespace():
+        return None
     same_process = owner.get("namespace") == _namespace() and owner.get("start") == _start_time(
         owner.get("pid", 0)
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -26,6 +25,7 @@ from gitml.errors import (
     OutcomeUnknown,
     StoreUnavailable,
 )
+from gitml.store.linkless import CLAIM, exists, rename_if_absent
 from gitml.store.medium import Buffers, PutOutcome, body_size, check_object_name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -35,7 +35,6 @@ _PARTS_AT_ONCE = 512
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _LOST_REPLY = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ECONNRESET, errno.EINTR}
 _TEMPORARY = ".tmp-"
-_GUARD = ".create-lock"
 
 
 class FolderMedium:
@@ -119,7 +118,7 @@ class FolderMedium:
         check_object_name(name)
         try:
             with self._opened(name, make=True) as (folder, base):
-                if _exists(base, folder):
+                if exists(base, folder):
                     os.fsync(folder)  # its writer may have died between the link and this
                     return PutOutcome.EXISTS
                 with self._temporary(folder, body) as temporary:
@@ -185,10 +184,16 @@ class FolderMedium:
         parent, _, base = name.rpartition("/")
         if not base.startswith(_TEMPORARY):
             raise InvalidInput(f"{name!r} is no temporary file of a store", code="object-name")
-        check_object_name(f"{parent}/x" if parent else "x")
+        above, _, last_folder = parent.rpartition("/")
+        if not last_folder.startswith((CLAIM, _TEMPORARY)):
+            above = parent
+        check_object_name(f"{above}/x" if above else "x")
         try:
             with self._opened(name) as (folder, last):
                 os.unlink(last, dir_fd=folder)
+            if above != parent:
+                with contextlib.suppress(OSError):
+                    self.path.joinpath(parent).rmdir()
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -305,7 +310,7 @@ class FolderMedium:
                 raise self._unknown(name, error) from error
             if error.errno not in _NO_LINKS:
                 raise
-            return _rename_if_absent(folder, temporary, base)
+            return rename_if_absent(folder, temporary, base)
         return PutOutcome.CREATED
 
     def _unknown(self, name: str, error: OSError) -> OutcomeUnknown:
@@ -366,29 +371,8 @@ def _write(handle: int, body: Buffers) -> None:
             position += 1
 
 
-def _exists(base: str, folder: int) -> bool:
-    try:
-        os.stat(base, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
 def _links(name: str, folder: int) -> int:
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_nlink
     except OSError:
         return 0
-
-
-def _rename_if_absent(folder: int, temporary: str, base: str) -> PutOutcome:
-    """Create-only without links: writers of one folder take turns, and a dead one's turn is over."""
-    guard = os.open(_GUARD, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if _exists(base, folder):
-            return PutOutcome.EXISTS
-        os.rename(temporary, base, src_dir_fd=folder, dst_dir_fd=folder)
-        return PutOutcome.CREATED
-    finally:
-        os.close(guard)

@@ -12,8 +12,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -48,7 +49,7 @@ class Journal:
         data = _frame(msgspec.msgpack.encode((self._url, pack.size_bytes, footer)))
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as handle:
+            with _locked(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as (handle, _):
                 os.write(handle, data)
 
     def packs(self) -> list[PackRef]:
@@ -76,7 +77,7 @@ class Journal:
         """Drop the records of packs that a root names now; an empty journal goes."""
         if self._path is None or not self._path.exists():
             return
-        with contextlib.suppress(OSError), _locked(self._path, os.O_RDWR) as handle:
+        with contextlib.suppress(OSError), _locked(self._path, os.O_RDWR) as (handle, is_locked):
             kept = [
                 _frame(raw)
                 for _, raw, (url, _, footer) in self._records()
@@ -84,6 +85,9 @@ class Journal:
             ]
             if not kept:
                 self._path.unlink()
+                return
+            if not is_locked:
+                _replace(self._path, kept)
                 return
             os.ftruncate(handle, 0)
             for data in kept:
@@ -113,18 +117,36 @@ def _frame(raw: bytes) -> bytes:
     return _LENGTH.pack(len(raw)) + raw + hashlib.sha256(raw).digest()
 
 
+def _replace(path: Path, records: Iterable[bytes]) -> None:
+    """Put another file in a journal's place; what is appended to the old one meanwhile is not remembered."""
+    other = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        other.write_bytes(b"".join(records))
+        other.replace(path)
+    finally:
+        other.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
-def _locked(path: Path, flags: int) -> Iterator[int]:
-    """The file that stands at `path`, while no other process writes to it."""
+def _locked(path: Path, flags: int) -> Iterator[tuple[int, bool]]:
+    """The file that stands at `path`, and whether no other process writes to it: not all file systems have locks."""
     while True:
         handle = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            is_locked = _lock(handle)
             if _is_at(handle, path):
-                yield handle
+                yield handle, is_locked
                 return
         finally:
             os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -152,6 +152,38 @@ def test_without_links(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch, co
     assert list(medium.list("")) == [(NAME, 5)]
 
 
+def test_without_links_a_dead_writer_is_in_nobodys_way(
+    medium: FolderMedium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed when its turn had come: the next writer finds its object, and gives it its name."""
+    medium.put("packs/ab/other", [b""])
+    claim = medium.path / "packs/ab/.claim-abcd"
+    claim.mkdir()
+    (claim / ".tmp-dead").write_bytes(b"of the dead")
+    assert list(medium.leftovers()) == [("packs/ab/.claim-abcd/.tmp-dead", 11)]
+    monkeypatch.setattr(os, "link", _no_links)
+    assert medium.put_if_absent(NAME, [b"of the living"]) is PutOutcome.EXISTS
+    assert medium.get(NAME) == b"of the dead"
+    assert medium.delete(NAME)
+    assert medium.put_if_absent(NAME, [b"of the living"]) is PutOutcome.CREATED
+    assert leftovers(medium) == []
+
+
+def test_claims_of_the_dead_are_left_overs(medium: FolderMedium) -> None:
+    medium.put("packs/ab/other", [b""])
+    for number, folder in enumerate(("packs/ab/.claim-abcd", "packs/ab/.tmp-0123-claim")):
+        (medium.path / folder).mkdir()
+        (medium.path / folder / f".tmp-{number}").write_bytes(b"x")
+    found = [name for name, _ in medium.leftovers()]
+    assert len(found) == 2
+    assert all(medium.delete_leftover(name) for name in found)
+    assert leftovers(medium) == []
+
+
+def _no_links(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
 def test_link_whose_reply_was_lost(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.link
 
@@ -222,9 +254,13 @@ def test_partial_writes(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -
 
 
 _RACER = """
-import sys
+import os, sys
 from pathlib import Path
 from gitml.store.folder import FolderMedium
+def no_links(*_, **__):
+    raise OSError(95, "not supported")
+if sys.argv[3] == "no links":
+    os.link = no_links
 medium = FolderMedium(sys.argv[1])
 sys.stdin.readline()
 for turn in range(50):
@@ -232,10 +268,11 @@ for turn in range(50):
 """
 
 
-def test_one_winner_among_processes(medium: FolderMedium) -> None:
+@pytest.mark.parametrize("links", ["links", "no links"])
+def test_one_winner_among_processes(medium: FolderMedium, links: str) -> None:
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", _RACER, str(medium.path), str(number)],
+            [sys.executable, "-c", _RACER, str(medium.path), str(number), links],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -252,3 +289,4 @@ def test_one_winner_among_processes(medium: FolderMedium) -> None:
         winners = [number for number, lines in enumerate(outputs) if lines[turn] == "created"]
         assert len(winners) == 1
         assert medium.get(f"race/{turn}") == str(winners[0]).encode() * 5000
+    assert leftovers(medium) == []

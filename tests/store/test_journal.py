@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -98,4 +99,8 @@ def test_many_writers(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(90)))
     found = {pack.id for pack in Journal(path, "here").packs()}
-    assert found == {made(number)[0].id for number in range(90) if number % 3}
+    expected = {made(number)[0].id for number in range(90) if number % 3}
+    if "GITML_TEST_NO_FLOCK" in os.environ:  # some are missed, which costs space; none is damaged
+        assert found <= {made(number)[0].id for number in range(90)}
+        return
+    assert found == expected
