@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gitml.registry import placement as _placement
     from gitml.registry import referring as _referring
     from gitml.registry import register as _register
+    from gitml.registry import repair as _repair
     from gitml.registry import replication as _replication
     from gitml.registry import status as _status
     from gitml.registry import stored as _stored
@@ -75,6 +76,7 @@ else:
     _placement = LazyModule("gitml.registry.placement")
     _referring = LazyModule("gitml.registry.referring")
     _register = LazyModule("gitml.registry.register")
+    _repair = LazyModule("gitml.registry.repair")
     _replication = LazyModule("gitml.registry.replication")
     _status = LazyModule("gitml.registry.status")
     _stored = LazyModule("gitml.registry.stored")
@@ -810,3 +812,28 @@ class Stores:
             PartlyDone: Versions that `b` refused or that `a` cannot give, or objects that neither has; the rest is done.
         """
         return _replication.replicate(self._ws, a, b, deep=deep, dry_run=dry_run)
+
+    def repair(
+        self,
+        name: str | None = None,
+        *,
+        sources: Sequence[str] = (),
+        files: Sequence[str | Path] = (),
+        dry_run: bool = False,
+    ) -> _repair.Repaired:
+        """Restore what a store lost, from other stores, the cache, and files that were placed from this clone.
+
+        Reads all of the store first. Nothing is deleted, and what is right is left alone.
+
+        Args:
+            name: Name of the store, or `embedded`; default is the configured one.
+            sources: Look in these stores: names, URLs or paths; default is every store that is known.
+            files: Look in these folders, too, for files of versions.
+            dry_run: Only say what would be done.
+
+        Raises:
+            PartlyDone: Bytes are lost; `context["missing"]` says which of which file. The rest is done.
+            UsageError: A source is the store itself.
+            NotFound: No such folder.
+        """
+        return _repair.repair(self._ws, name, sources=sources, files=files, dry_run=dry_run)

@@ -1,8 +1,9 @@
-"""`gitml store forget|gc|repack|purge|replicate`: looking after stores; what lets bytes go asks first."""
+"""`gitml store forget|gc|repack|purge|replicate|repair`: looking after stores; what lets bytes go asks first."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -121,3 +122,40 @@ def replicate(session: Session, a: str, b: str, *, deep: bool, dry_run: bool) ->
     """
     result = session.registry().stores.replicate(a, b, deep=deep, dry_run=dry_run)
     session.finish(result, render.replicated, refs=[one.ref for one in result.versions], dry_run=dry_run)
+
+
+@command(
+    "repair",
+    arguments=[_NAME],
+    examples=[
+        "gitml store repair",
+        "gitml store repair --dry-run",
+        "gitml store repair default --from s3://backup/registry --files /mnt/old/models",
+    ],
+)
+@_name_argument
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="STORE",
+    help="Look in this store: a name, URL or path; in every store that is known if left out.",
+)
+@click.option(
+    "--files",
+    multiple=True,
+    metavar="FOLDER",
+    help="Look here, too, for files of versions; what get placed is known.",
+)
+@dry_run_option
+def repair(
+    session: Session, name: str | None, *, sources: Sequence[str], files: Sequence[str], dry_run: bool
+) -> None:
+    """Restore what a store lost, from whatever still has the bytes.
+
+    Reads all of the store, then looks in other stores, in the cache, and among the files that were placed from this
+    clone. Nothing is deleted, and what is right is left alone. Exits with 13 and the list of files and bytes that are
+    lost, if any are.
+    """
+    result = session.registry().stores.repair(name, sources=sources, files=files, dry_run=dry_run)
+    session.finish(result, render.repaired, refs=[one.object for one in result.healed], dry_run=dry_run)

@@ -122,6 +122,12 @@ STORE: tuple[Entry, ...] = (
     Entry(
         "replicate", "gitml.cli.care", "replicate", "Copy every version of a store to another, and heal that."
     ),
+    Entry(
+        "repair",
+        "gitml.cli.care",
+        "repair",
+        "Restore what a store lost, from whatever still has the bytes.",
+    ),
 )
 PR: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.pr", "list_", "List requests."),

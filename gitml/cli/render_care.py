@@ -1,4 +1,4 @@
-"""How results about the care of stores look to a person: forget, gc, repack, purge, replicate."""
+"""How results about the care of stores look to a person: forget, gc, repack, purge, replicate, repair."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gitml.cli.text import count, moment, size
 
 if TYPE_CHECKING:
     from gitml.registry.care import DeadObject, Forgotten, GarbageCollection
+    from gitml.registry.repair import Repaired
     from gitml.registry.replication import Replicated
     from gitml.registry.upkeep import Purged, Repacked
 
@@ -117,3 +118,20 @@ def replicated(result: Replicated, out: Printer) -> None:
     )
     if not result.deep:
         out.line(Styled("--deep reads all of the target and finds damage, too", Style.DIM))
+
+
+def repaired(result: Repaired, out: Printer) -> None:
+    """`store repair`."""
+    rows: list[list[Piece]] = [[one.object, one.origin] for one in result.healed]
+    if rows:
+        out.table(["OBJECT", "FROM"], rows)
+    verb = "would be healed" if result.dry_run else "healed"
+    out.line(
+        "store ",
+        Styled(result.store, Style.NAME),
+        f": {count(result.wrong, 'object')} missing or damaged, {len(result.healed):,} {verb} "
+        f"({size(result.healed_bytes)}), {count(len(result.versions), 'version')} laid out anew, "
+        f"{len(result.unneeded):,} that no version needs, 0 lost",
+    )
+    if result.unneeded:
+        out.line(Styled("gitml store gc frees what no version needs", Style.DIM))

@@ -157,6 +157,11 @@ def split_place(place: int) -> tuple[int, int]:
     return place >> _NUMBER_BITS, place & ((1 << _NUMBER_BITS) - 1)
 
 
+def join_place(pack: int, number: int) -> int:
+    """The place of a chunk: number of the pack and number of the chunk in it."""
+    return pack << _NUMBER_BITS | number
+
+
 def extend_runs(runs: list[tuple[int, int, int]], place: int) -> None:
     """Add a chunk to the runs of a file."""
     pack, number = split_place(place)

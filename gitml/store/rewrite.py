@@ -23,7 +23,7 @@ from gitml.store.manifest import EMBEDDED_LIMIT_BYTES, Manifest, Row, encode_man
 from gitml.store.medium import Medium
 from gitml.store.objects import condemned_names, put_named
 from gitml.store.pack import Footer, PackRef, split_pack
-from gitml.store.packing import PackWriter, extend_runs
+from gitml.store.packing import PackWriter, extend_runs, join_place, split_place
 from gitml.store.packs import PackBody, PackReader, known_footer
 from gitml.store.relocate import load_manifest, load_segment, used_objects
 from gitml.store.root import Root, decode_root, encode_root
@@ -33,7 +33,8 @@ from gitml.store.wire import StoredObject
 _HELD_BYTES: Final = 64 * 1024 * 1024
 _LOOKS: Final = 8
 _JOBS: Final = 2
-_NOWHERE: Final = (1 << 64) - 1
+NOWHERE: Final = (1 << 64) - 1
+"""The place of a chunk that has not moved."""
 
 
 class _Every(frozenset[str]):
@@ -178,7 +179,7 @@ class Relayout:
         name = layout.pack_name(use.pack.hex)
         payload, footer = split_pack(self._medium.get(name), use.pack.id, name)
         body = PackBody(name, known_footer(footer), [(0, payload)])
-        places = array("Q", [_NOWHERE]) * footer.chunks
+        places = array("Q", [NOWHERE]) * footer.chunks
         for number, flag in enumerate(use.wanted):
             if not flag:
                 continue
@@ -209,11 +210,12 @@ class Relayout:
                 if places is None:
                     moved.append((packs.setdefault(pack, len(packs)), first, chunks))
                     continue
-                fresh: list[Run] = []
-                for place in places[first : first + chunks]:
-                    extend_runs(fresh, place)
-                for there, start, count in fresh:
-                    moved.append((packs.setdefault(self._packs.ref(there), len(packs)), start, count))
+                for step, place in enumerate(places[first : first + chunks]):
+                    there, at = pack, first + step
+                    if place != NOWHERE:
+                        filled, at = split_place(place)
+                        there = self._packs.ref(filled)
+                    extend_runs(moved, join_place(packs.setdefault(there, len(packs)), at))
             all_runs.append(moved)
         changed = replace(segment, runs=all_runs, packs=list(packs), salt=b"")
         stored = encode_segment(changed)

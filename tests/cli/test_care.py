@@ -205,3 +205,105 @@ def test_replicate_says_what_it_could_not_do(team: Any) -> None:
     body = document(back)
     assert body["done"] == []
     assert body["failed"]["models/digits@1"]["code"] == "purged"
+
+
+def test_verify_piece_by_piece(team: Any) -> None:
+    ada, store = team.ada, team.folder / "store"
+    parts = [document(ada.ok("verify", "--deep", "--part", f"{number}/3", "--json")) for number in (1, 2, 3)]
+    whole = document(ada.ok("verify", "--deep", "--json"))
+    assert whole["complete"] and whole["read_bytes"] == whole["total_bytes"] > 0
+    assert sum(one["read_bytes"] for one in parts) == whole["total_bytes"]
+    within = document(ada.ok("verify", "--deep", "--within", "1h", "--json"))
+    assert (within["complete"], within["read_bytes"]) == (True, whole["total_bytes"])
+    assert "every byte of part 2/3" in ada.ok("verify", "--deep", "--part", "2/3").stdout
+
+    stored = document(ada.ok("store", "verify", "--json"))
+    parts = [document(ada.ok("store", "verify", "--part", f"{number}/4", "--json")) for number in range(1, 5)]
+    assert sum(one["read_bytes"] for one in parts) == stored["read_bytes"] == stored["size_bytes"]
+    assert document(ada.ok("store", "verify", "--within", "90s", "--json"))["complete"]
+
+    pack = sorted(store.glob("packs/*/*"))[0]
+    pack.write_bytes(pack.read_bytes()[:-1])
+    for words in (("verify", "--deep"), ("store", "verify")):
+        refused = ada(*words, "--within", "1h", "--json")
+        assert refused.exit_code == 6
+        context = document(refused)["error"]["context"]
+        assert pack.name in context["faults"][0]["object"] and context["complete"]
+
+
+BAD_LIMITS = [
+    ("--part", text)
+    for text in ("", "0/7", "8/7", "1/0", "1", "-1/7", "1/7/2", "a/b", "1/99999", "१/२", " 1/2")
+] + [
+    ("--within", text) for text in ("", "10", "0s", "m", "-5m", "1.5h", "5m1h", "1d", "999999h", "10m ", "१m")
+]
+
+
+def test_bad_limits_are_refused(team: Any) -> None:
+    for option, text in BAD_LIMITS:
+        for words in (("verify", "--deep"), ("store", "verify")):
+            refused = team.ada(*words, f"{option}={text}", "--json")
+            assert refused.exit_code == 2, text
+            assert refused.document["error"]["code"] in ("bad-part", "bad-duration")
+
+
+def test_only_deep_verification_is_limited(team: Any) -> None:
+    refused = team.ada("verify", "--within", "10m")
+    assert refused.exit_code == 2
+    assert "gitml verify --deep" in refused.stderr
+
+
+def test_repair_from_another_store(team: Any) -> None:
+    ada, store, copy = team.ada, team.folder / "store", team.folder / "copy"
+    assert "0 objects missing or damaged" in ada.ok("store", "repair").stdout
+    ada.ok("store", "replicate", "default", str(copy))
+    whole = {name: (store / name).read_bytes() for name in files(store)}
+    for path in store.glob("packs/*/*"):
+        path.unlink()
+    manifest = sorted(store.glob("manifests/*/*"))[0]
+    manifest.write_bytes(b"?" * manifest.stat().st_size)
+    planned = document(ada.ok("store", "repair", "-n", "--from", str(copy), "--json"))["plan"]
+    assert not list(store.glob("packs/*/*"))
+    assert planned["wrong"] == len(planned["healed"]) >= 2
+    lost = ada("store", "repair", "--json")
+    assert lost.exit_code == 13
+    body = document(lost)
+    assert body["failed"] and body["error"]["context"]["missing"][0]["end"] > 0
+    done = document(ada.ok("store", "repair", "--from", "../copy", "--json"))
+    assert {one["origin"] for one in done["healed"]} == {"../copy"}
+    assert {name: (store / name).read_bytes() for name in files(store)} == whole
+    assert ada("store", "repair", "--from", "default").exit_code == 2
+    assert ada("store", "repair", "--files", "nowhere").exit_code == 4
+
+
+def test_repair_from_what_was_placed(team: Any) -> None:
+    ada, store = team.ada, team.folder / "store"
+    ada.ok("get", "datasets/digits@1", "-o", str(team.folder / "placed"))
+    ada.ok("get", "models/digits@1")
+    whole = {name: (store / name).read_bytes() for name in files(store)}
+    for path in [*store.glob("packs/*/*"), *store.glob("manifests/*/*"), *store.glob("roots/*/*/*/*")]:
+        path.unlink()
+    done = document(ada.ok("store", "repair", "--json"))
+    assert done["healed"] and done["store"] == "default"
+    ada.ok("verify", "--deep")
+    ada.ok("store", "verify")
+    again = {name: (store / name).read_bytes() for name in files(store) if not name.startswith("roots/")}
+    assert again.items() <= whole.items()
+
+
+def test_repair_from_the_files_that_were_registered(team: Any) -> None:
+    ada, store = team.ada, team.folder / "store"
+    pack = max(store.glob("packs/*/*"), key=lambda path: path.stat().st_size)
+    data = pack.read_bytes()
+    pack.write_bytes(data[:100] + b"\0" * 200 + data[300:])
+    assert ada("store", "repair").exit_code == 13
+    assert "1 healed" in ada.ok("store", "repair", "--files", "out", "--files", "data").stdout
+    assert pack.read_bytes() == data
+
+
+def test_repair_leaves_alone_what_waits_to_be_pushed(team: Any) -> None:
+    team.write("out/extra", b"more")
+    team.ada.ok("register", "models/digits", "out", "--offline")
+    before = files(team.folder / "store")
+    assert "0 objects missing" in team.ada.ok("store", "repair").stdout
+    assert files(team.folder / "store") == before

@@ -29,8 +29,8 @@ RENAMED = {
 }
 # What only prints differently, or ends with another exit code.
 PRINTING = {"check": {"markdown"}, "show": {"raw"}, "diff": {"exit_code"}, "status": {"exit_code"}, "lineage": {"format_"}}
-# Options whose words are two values of one parameter.
-VALUES = {("lineage", "--up"), ("lineage", "--down")}
+# Options whose words are two values of one parameter, or a word that Python keeps for itself.
+VALUES = {("lineage", "--up"), ("lineage", "--down"), ("store repair", "--from")}
 WITHOUT_TWIN = {"completion", "demo"}
 COMMANDS = [name for name in full_names() if name not in {"pr", "store"}]
 

@@ -39,6 +39,7 @@ from gitml.registry.lineage import Lineage
 from gitml.registry.listing import Listing, Shown
 from gitml.registry.placement import Placement
 from gitml.registry.register import Registered
+from gitml.registry.repair import Repaired
 from gitml.registry.replication import Replicated
 from gitml.registry.status import Status
 from gitml.registry.stored import DiskUsage, StoreInfo, StoreVerification, Trusted
@@ -85,6 +86,7 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "store list": {"stores": tuple[StoreInfo, ...]},
     "store purge": Purged,
     "store repack": Repacked,
+    "store repair": Repaired,
     "store replicate": Replicated,
     "store trust": Trusted,
     "store verify": StoreVerification,
@@ -104,6 +106,7 @@ PLANNED = {
     "store gc",
     "store purge",
     "store repack",
+    "store repair",
     "store replicate",
 }
 
