@@ -127,7 +127,12 @@ def parse_references(lines: Iterable[bytes], *, label: str = FILE) -> list[Refer
             ) from error
     if not found:
         raise _refused(f"{label} is empty")
-    _check_tree([one.path for one in found])
+    try:
+        _check_tree([one.path for one in found])
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{label}: {error.message}", code=error.code, hint=error.hint, context=error.context
+        ) from error
     return found
 
 

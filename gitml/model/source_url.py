@@ -146,7 +146,7 @@ class SourceUrl:
 
 def is_url(text: str) -> bool:
     """Whether a text that a person typed is meant as a URL rather than a path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+    return "://" in text
 
 
 def typed_source(text: str) -> SourceUrl:

@@ -49,13 +49,13 @@ class Listed:
     external: External
     references: tuple[Reference, ...]
 
-    def source(self) -> LinesSource:
+    def source(self, ws: Workspace) -> LinesSource:
         """What is to be stored.
 
         Raises:
             InvalidInput: A path may not be registered, or two of them cannot lie in one folder.
         """
-        return LinesSource(format_references(self.references))
+        return LinesSource(format_references(self.references), _scratch(ws))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +202,7 @@ def referenced(ws: Workspace, config: Config, pointer: Pointer, tree: TreeReader
         _opener(origins, external.sources),
         label=str(pointer.id),
         learned=LearnedDigests(_notes(ws, pointer, "learned")),
+        scratch=_scratch(ws),
         jobs=ws.jobs,
     )
 
@@ -250,6 +251,7 @@ def look_at_sources(
         opener,
         label=str(pointer.id),
         learned=LearnedDigests(_notes(ws, pointer, "learned")),
+        scratch=_scratch(ws),
     )
     ws.progress.begin(
         "Asking sources", total_files=contents.files, total_bytes=contents.size_bytes if deep else None
@@ -301,6 +303,10 @@ def _opener(origins: Origins, sources: Sequence[SourceUrl]) -> Callable[[Referen
         return origins.open(reference.url if location.kind is SourceKind.WEB else location)
 
     return opened
+
+
+def _scratch(ws: Workspace) -> Path:
+    return ws.repo.common_dir / "gitml"
 
 
 def _notes(ws: Workspace, pointer: Pointer, kind: str) -> Path:

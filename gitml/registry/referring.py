@@ -126,7 +126,7 @@ def refer(
     listed = list_sources(ws, draft.config, found, hash=hash, dry_run=dry_run)
     if dry_run:
         return _planned(draft, listed.external, listed.external)
-    lines = listed.source()
+    lines = listed.source(ws)
     try:
         trust_sources(ws, draft.config, found)
         return _register(ws, draft, lines, listed)

@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from gitml.errors import NotFound
 from gitml.model.progress import SILENT, Progress
 from gitml.model.references import FILE, Reference
 from gitml.model.shown import shown
 from gitml.store.entries import FileEntry, Sink
+from gitml.store.folders import translated
 from gitml.store.medium import Buffer
 from gitml.store.origin import Origin, changed
 from gitml.store.source import BLOCK_BYTES as SOURCE_BLOCK_BYTES
@@ -84,6 +85,7 @@ class ReferencedTree:
         origin: Opens the place of a reference; raises where that is not trusted.
         label: Names the asset in errors.
         learned: Digests that were found out by reading.
+        scratch: Folder for temporary files; None is the system's.
         jobs: Threads of a bulk read.
     """
 
@@ -94,12 +96,14 @@ class ReferencedTree:
         *,
         label: str,
         learned: LearnedDigests | None = None,
+        scratch: Path | None = None,
         jobs: int | None = None,
     ) -> None:
         self.references = references
         self.label = label
         self._origin = origin
         self._learned = learned or LearnedDigests()
+        self._scratch = scratch
         self._by_path = {one.path: one for one in references}
         self._jobs = min(jobs or _MOST_JOBS, _MOST_JOBS)
 
@@ -184,7 +188,7 @@ class ReferencedTree:
         origin = self._origin(reference)
         if origin.ranged:
             return RangedFile(origin, reference, self._learned.digest(reference))
-        copy: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115, the caller closes it
+        copy = _nameless(self._scratch)
         try:
             for block in self.blocks(reference):
                 _write(copy.fileno(), block)
@@ -192,7 +196,6 @@ class ReferencedTree:
         except BaseException:
             copy.close()
             raise
-        assert isinstance(copy, io.RawIOBase)
         return copy
 
     def fetch(
@@ -345,17 +348,18 @@ class LinesSource:
 
     Args:
         lines: Its lines.
+        scratch: Folder for the temporary file; None is the system's.
     """
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[bytes], scratch: Path | None = None) -> None:
         self.path = FILE
         self.digest: bytes | None = None
         self.warnings: list[str] = []
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, see close
-        for line in lines:
-            self._file.write(line)
-        self._file.flush()
-        self.size_bytes = self._file.tell()
+        self._file = _nameless(scratch)
+        self.size_bytes = 0
+        for block in _joined(lines):
+            _write(self._file.fileno(), block)
+            self.size_bytes += len(block)
 
     def files(self) -> Iterator[LinesSource]:
         """The one file, which is its own source."""
@@ -376,7 +380,30 @@ class LinesSource:
         self._file.close()
 
 
+def _nameless(folder: Path | None) -> io.FileIO:
+    """A temporary file that is gone when it is closed; in the system's folder where its own cannot be written."""
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryFile(buffering=0, dir=folder)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines in blocks that are worth a system call."""
+    block = bytearray()
+    for line in lines:
+        block += line
+        if len(block) >= _WHOLE_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
 def _write(descriptor: int, block: bytes) -> None:
     view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        raise translated(error, "a temporary file", "write") from error

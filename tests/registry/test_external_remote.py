@@ -144,10 +144,19 @@ def test_one_object(team: Team, bucket: Bucket) -> None:
         assert stream.read() == b"1,2\n"
 
 
-@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize(
+    ("server", "hashed"),
+    [
+        ("moto", False),
+        ("azurite", True),
+        pytest.param("moto", True, marks=pytest.mark.nightly),
+        pytest.param("azurite", False, marks=pytest.mark.nightly),
+    ],
+)
 def test_sources_that_are_not_what_they_were(
-    team: Team, bucket: Bucket, tmp_path: Path, hashed: bool
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, hashed: bool
 ) -> None:
+    bucket = bucket_of(server, monkeypatch)
     names = ["bytes", "longer", "emptied", "deleted", "filled"]
     for name in names:
         bucket.put(f"x/{name}", b"" if name == "filled" else b"1,2\n")
