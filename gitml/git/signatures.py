@@ -155,7 +155,7 @@ def _matches(pattern: str, email: str) -> bool:
 
 def _has_ended(rest: str, at: datetime) -> bool:
     """Whether a key's time is over; a time that cannot be read counts as over, and the zone is UTC."""
-    options = re.split(r"\s(?:ssh-|ecdsa-|sk-)", rest, maxsplit=1)[0]
+    options = re.split(r"(?:\A|\s)(?:ssh-|ecdsa-|sk-)", rest, maxsplit=1)[0]
     for found in _ENDS.finditer(options):
         when = _MOMENT.fullmatch(found["when"])
         try:
