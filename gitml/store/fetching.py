@@ -24,7 +24,6 @@ from gitml.store.naming import damaged, naming
 from gitml.store.pack import PackRef
 from gitml.store.packs import KnownFooter, PackBody, PackReader
 
-IN_FLIGHT_BYTES: Final = 64 << 20
 _WHOLE_BYTES: Final = 2 << 20  # larger files are written in steps
 _SLICE_BYTES: Final = 4 << 20
 _SLICE_FILES: Final = 512
@@ -191,6 +190,7 @@ class Fetch:
         self._slices: deque[_Slice] = deque()
         self._active = 0
         self._in_flight = 0
+        self._flight_bytes = packs.flight.reading_bytes
         self._error: BaseException | None = None
         for one in located:
             self._add(one)
@@ -275,7 +275,7 @@ class Fetch:
                     return self._slices.popleft()
                 if self._waiting:
                     size = self._waiting[0].ref.size_bytes
-                    if not self._in_flight or self._in_flight + size <= IN_FLIGHT_BYTES:
+                    if not self._in_flight or self._in_flight + size <= self._flight_bytes:
                         self._in_flight += size
                         self._active += 1
                         work = self._waiting.popleft()

@@ -14,6 +14,7 @@ Failures, the same for every medium:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -88,6 +89,27 @@ class HasCredentials(Protocol):
 
     def credentials(self) -> str:
         """Which credentials were used last, in words, without secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """How many bytes of packs one operation may have in memory at a time, on their way and being worked on."""
+
+    reading_bytes: int = 64 << 20
+    writing_bytes: int = 64 << 20
+
+
+@runtime_checkable
+class IsFar(Protocol):
+    """A medium that waits for a network most of the time: more has to be on the way at once."""
+
+    @property
+    def flight(self) -> Flight: ...
+
+
+def flight_of(medium: Medium) -> Flight:
+    """What a medium needs to have in memory to be busy."""
+    return medium.flight if isinstance(medium, IsFar) else Flight()
 
 
 def body_size(body: Buffers) -> int:

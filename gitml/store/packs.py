@@ -16,8 +16,9 @@ from gitml.errors import GitMLError, IntegrityError
 from gitml.store import layout
 from gitml.store.cache import Cache, Kind
 from gitml.store.codec import Codec, decode_chunk
-from gitml.store.medium import Buffer, Medium, ReadsInto
+from gitml.store.medium import Buffer, Medium, ReadsInto, flight_of
 from gitml.store.pack import TAIL_BYTES, Footer, PackRef, decode_footer, split_pack
+from gitml.store.pages import fresh_pages
 
 _GAP_BYTES: Final = 512 * 1024
 _ROW_BYTES: Final = 40  # of a footer, for a chunk: id, two lengths, codec
@@ -152,11 +153,13 @@ class PackReader:
 
     Attributes:
         cache: See above.
+        flight: How much of the medium may be in memory at a time.
         spare_bytes: Bytes that are about to be written elsewhere; the cache leaves room for them.
     """
 
     def __init__(self, medium: Medium, cache: Cache | None = None) -> None:
         self._medium = medium
+        self.flight = flight_of(medium)
         self.cache = cache
         self.spare_bytes = 0
         # A tree larger than the cache would push out itself; a part of it that stays serves the next time.
@@ -314,7 +317,7 @@ class PackReader:
                 if len(pages) >= size_bytes:
                     return self._pages.pop(number)
             self._pages.clear()
-        return mmap.mmap(-1, max(size_bytes, _PAGES_BYTES))
+        return fresh_pages(max(size_bytes, _PAGES_BYTES))
 
     def recycle(self, body: PackBody) -> None:
         """Take a body's memory back; nobody may look at its chunks any more."""

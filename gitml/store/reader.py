@@ -230,7 +230,7 @@ class TreeReader:
         """Send files to a sink, in the order of the packs that hold them.
 
         Every file reaches the sink at most once, and only with the right bytes; a large one is `finish`ed only
-        then. At most 64 MiB of packs are in memory at a time.
+        then. At most as many packs are in memory at a time as the medium says (`flight`).
 
         Raises:
             IntegrityError: A file cannot be had as it was registered; others may have reached the sink.

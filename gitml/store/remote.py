@@ -29,7 +29,7 @@ from gitml.errors import (
 from gitml.model.redact import redact
 from gitml.store.identity import Identity
 from gitml.store.layout import MARKER
-from gitml.store.medium import Buffers, PutOutcome, body_size, check_object_name
+from gitml.store.medium import Buffers, Flight, PutOutcome, body_size, check_object_name
 from gitml.store.remote_client import Client, Held, Page, Pulse, Reply, UploadBody
 from gitml.store.remote_options import RemoteOptions
 from gitml.store.retry import TRANSIENT, Failure, FailureKind, Patience
@@ -90,6 +90,11 @@ class RemoteMedium:
     def url(self) -> str:
         """The location, with the server where it is not the vendor's."""
         return self._client.url
+
+    @property
+    def flight(self) -> Flight:
+        """See :class:`gitml.store.medium.IsFar`."""
+        return self._client.flight
 
     def credentials(self) -> str:
         """Which credentials are used, in words, without secrets."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gitml.store.identity import Identity
-from gitml.store.medium import Buffer, Buffers
+from gitml.store.medium import Buffer, Buffers, Flight
 from gitml.store.retry import Failure
 
 _BLOCK_BYTES: Final = 256 << 10
@@ -161,6 +161,10 @@ class Client(Protocol):
     @property
     def calls(self) -> Mapping[str, str]:
         """head, get, put, delete and list, as the server's documentation calls them."""
+
+    @property
+    def flight(self) -> Flight:
+        """How many bytes of packs an operation may have in memory at a time."""
 
     @property
     def meters_reads(self) -> bool:

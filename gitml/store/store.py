@@ -35,7 +35,7 @@ from gitml.store.dedup import EarlierTree, PackWindow
 from gitml.store.journal import Journal
 from gitml.store.listing import ListingWriter
 from gitml.store.manifest import Manifest
-from gitml.store.medium import Medium, PutOutcome
+from gitml.store.medium import Medium, PutOutcome, flight_of
 from gitml.store.objects import CountedMedium, condemned_names
 from gitml.store.opening import open_medium
 from gitml.store.pack import Footer, PackRef
@@ -166,11 +166,8 @@ class Store:
             # A root that was read tells the format as well: the marker is written once, and before any root.
             is_new = not earlier and self._check_format(medium)
             condemned = frozenset() if is_new else condemned_names(medium)
-            pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-write")
-            try:
-                root, stats, packs = self._write(medium, pool, source, earlier, condemned, progress)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            with _pool(self._jobs, "gitml-write") as pool, _pool(self._jobs, "gitml-put") as putting:
+                root, stats, packs = self._write(medium, pool, putting, source, earlier, condemned, progress)
         finally:
             progress.end()
         return WrittenTree(root=root, stats=stats, packs=packs, started_s=started_s)
@@ -179,6 +176,7 @@ class Store:
         self,
         medium: CountedMedium,
         pool: ThreadPoolExecutor,
+        putting: ThreadPoolExecutor,  # waits for the network while the other one hashes
         source: Source,
         earlier: Sequence[Root],
         condemned: Collection[str],
@@ -188,7 +186,7 @@ class Store:
         trees = list(_earlier_trees(cached, earlier, condemned))
         known = {logical: segment for tree in reversed(trees) for logical, segment in tree.segments.items()}
         footers = PackReader(medium, self.cache)
-        packs = PackWriter(medium, self._journal, pool, condemned, written=self._keep_footer)
+        packs = PackWriter(medium, self._journal, putting, condemned, written=self._keep_footer)
         listing = ListingWriter(cached, packs, pool, known, condemned)
 
         def footer(pack: PackRef) -> Footer | None:
@@ -204,6 +202,7 @@ class Store:
             windows=lambda path: [PackWindow(tree.packs_of(path), footer) for tree in trees],
             resumed=self._resumed(medium, condemned),
             progress=progress,
+            flight_bytes=flight_of(self.medium).writing_bytes,
             learn=source.learn if isinstance(source, Learns) else None,
         )
         writer.write(source.files())
@@ -389,6 +388,16 @@ class Store:
                 missing.append(name)
             missing += [name for name, answer in heads if not answer.result()]
         return missing
+
+
+@contextlib.contextmanager
+def _pool(jobs: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads for one operation; what has not begun when it fails is not begun."""
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def open_store(

@@ -1,8 +1,8 @@
 """Writing the contents of a tree: files in, packs and segments and a manifest out.
 
 One thread decides, in path order: what is stored already, how a chunk is stored, which pack it goes to. A bounded
-pool reads, hashes, compresses and puts. So what is written does not depend on timing, and memory does not depend on
-size: blocks on their way, the open pack and packs being put take 64 MiB together.
+pool reads, hashes and compresses, another one puts. So what is written does not depend on timing, and memory does not
+depend on size: blocks on their way, the open pack and packs being put share what the medium allows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from gitml.store.packing import PackWriter, extend_runs
 from gitml.store.segment import Run
 from gitml.store.source import SourceFile
 
-IN_FLIGHT_BYTES = 64 * 1024 * 1024
 _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_FILES = 128
 _TASK_CHUNKS = 32
@@ -86,6 +85,7 @@ class TreeWriter:
         windows: Gives the chunks of the packs that hold earlier versions of a path.
         resumed: Packs that an interrupted write left.
         progress: Learns of each file.
+        flight_bytes: What may be in memory at a time: blocks that were read, the open pack, packs on their way.
         learn: Told each file's digest, in path order.
     """
 
@@ -99,9 +99,11 @@ class TreeWriter:
         windows: Callable[[str], Sequence[PackWindow]],
         resumed: PackWindow,
         progress: Progress,
+        flight_bytes: int,
         learn: Callable[[SourceFile, bytes], None] | None = None,
     ) -> None:
         self._learn = learn
+        self._flight_bytes = flight_bytes
         self._packs = packs
         self._listing = listing
         self._pool = pool
@@ -153,7 +155,7 @@ class TreeWriter:
         self._packs.settle(wait=False)
         while self._queue and self._queued_bytes + size_bytes > _QUEUED_BYTES:
             self._drain()
-        while self._queued_bytes + self._packs.held_bytes + size_bytes > IN_FLIGHT_BYTES:
+        while self._queued_bytes + self._packs.held_bytes + size_bytes > self._flight_bytes:
             if not self._packs.settle(wait=True):
                 if not self._queue:
                     return
@@ -229,9 +231,9 @@ class TreeWriter:
             pieces.append(self._hash_cuts(cuts))
             self._queued_bytes += pieces[-1][0]
             del block, cuts
-            while pieces and (len(pieces) > 1 or self._packs.held_bytes > IN_FLIGHT_BYTES // 2):
+            while pieces and (len(pieces) > 1 or self._packs.held_bytes > self._flight_bytes // 2):
                 drain()
-            while self._packs.held_bytes + self._queued_bytes + chunker.MAXIMUM_BYTES > IN_FLIGHT_BYTES:
+            while self._packs.held_bytes + self._queued_bytes + chunker.MAXIMUM_BYTES > self._flight_bytes:
                 if not self._packs.settle(wait=True):
                     break
             strand.wait(1)

@@ -1,0 +1,112 @@
+"""How many packs are on their way at a time: a far medium gets several, and waiting for it holds nothing else up."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.store import key
+
+from gitml.store import packing
+from gitml.store.medium import Buffers, Flight, PutOutcome
+from gitml.store.memory import MemoryMedium
+from gitml.store.source import FolderSource
+from gitml.store.store import Store
+
+PACK_BYTES = 1 << 20
+PATIENCE_S = 20
+
+
+class Far(MemoryMedium):
+    """Answers for a pack when `together` of them are asked for at the same time."""
+
+    def __init__(self, flight: Flight, together: int = 1) -> None:
+        super().__init__()
+        self.flight = flight
+        self.together = together
+        self.most = 0
+        self._waiting = 0
+        self._changed = threading.Condition()
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        if name.startswith("packs/"):
+            with self._changed:
+                self._waiting += 1
+                self.most = max(self.most, self._waiting)
+                self._changed.notify_all()
+                enough = self._changed.wait_for(lambda: self.most >= self.together, PATIENCE_S)
+                self._waiting -= 1
+            assert enough, f"no more than {self.most} at a time"
+        return super().get(name, start, end)
+
+
+@pytest.fixture(autouse=True)
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PACK_BYTES", PACK_BYTES)
+
+
+def contents(folder: Path, packs: int) -> Path:
+    folder.mkdir()
+    for number in range(packs * 4):
+        (folder / f"{number:03}").write_bytes(random.Random(number).randbytes(PACK_BYTES // 4))
+    return folder
+
+
+class Nowhere:
+    def whole(self, entry: object, parts: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("packs", [2, 4])
+def test_far_packs_come_together(packs: int, tmp_path: Path) -> None:
+    flight = Flight(reading_bytes=packs * (PACK_BYTES + (64 << 10)))
+    medium = Far(flight, together=packs)
+    store = Store(medium, jobs=8)
+    root = store.claim(key(), store.write(FolderSource([contents(tmp_path / "in", 8)]))).root
+    tree = store.tree(root)
+    tree.fetch(tree.entries(), Nowhere())  # type: ignore[arg-type]
+    assert medium.most == packs, "as many as fit, and no more"
+
+
+class Patient(MemoryMedium):
+    """Takes a pack when all files have been read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_read = threading.Event()
+
+    def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
+        if name.startswith("packs/"):
+            assert self.all_read.wait(PATIENCE_S), "reading waits for the network"
+        return super().put_if_absent(name, body)
+
+
+@dataclass
+class Told:
+    """A source that tells when it has given its last file away."""
+
+    source: FolderSource
+    last: threading.Event
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.source.warnings
+
+    def totals(self) -> tuple[int, int]:
+        return self.source.totals()
+
+    def files(self) -> Iterator[object]:
+        yield from self.source.files()
+        self.last.set()
+
+
+def test_waiting_for_the_network_keeps_nobody_from_hashing(tmp_path: Path) -> None:
+    medium = Patient()
+    source = Told(FolderSource([contents(tmp_path / "in", 40)]), medium.all_read)
+    store = Store(medium, jobs=1)
+    written = store.write(source)  # type: ignore[arg-type]
+    assert written.stats.packs == 40
