@@ -84,7 +84,9 @@ class StoreUrl:
     @property
     def extra(self) -> str | None:
         """Extra of GitML that this kind needs, as in `gitml[s3]`; None where none brings it."""
-        return self.kind.value if self.kind in (StoreKind.S3, StoreKind.AZURE) else None
+        if self.kind is StoreKind.OTHER:
+            return "sftp" if self.scheme in ("sftp", "ssh") else None
+        return self.kind.value or None
 
     def __str__(self) -> str:
         if self.is_folder:

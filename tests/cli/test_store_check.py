@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,8 @@ from store.test_other_schemes import server
 from support.cli import Ran, run
 from support.document_schemas import closed
 from support.gitrepos import git
-from support.remote import place
+from support.proxy import FOREVER, Harm, Proxy, Rule, reply
+from support.remote import Place, place
 
 from gitml.model.schemas import schema
 
@@ -97,6 +103,79 @@ def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     found = document(run("store", "check", there.url, "--json"))
     assert found["credentials"] == "the environment (AWS_ACCESS_KEY_ID)"
     assert list(there.open().list("")) == []
+
+
+class Deaf(socketserver.ThreadingTCPServer):
+    """Stands before a server, and hides from it that a write is to create only."""
+
+    daemon_threads = True
+
+    def __init__(self, target_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.target_port = target_port
+
+
+class Passing(socketserver.BaseRequestHandler):
+    """One connection, both ways."""
+
+    def handle(self) -> None:
+        assert isinstance(self.server, Deaf)
+        with socket.create_connection(("127.0.0.1", self.server.target_port)) as server:
+            back = threading.Thread(target=self.back, args=(server,), daemon=True)
+            back.start()
+            while data := self.request.recv(1 << 16):
+                server.sendall(data.replace(b"If-None-Match: *", b"X-None-Matters: "))
+            server.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def back(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 16):
+                self.request.sendall(data)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Place, Deaf]]:
+    """A place on S3 whose server ignores conditions."""
+    there = place("moto", monkeypatch)
+    with Deaf(there.port) as deaf:
+        threading.Thread(target=deaf.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf.server_address[1]}")
+        yield there, deaf
+        deaf.shutdown()
+
+
+def test_an_s3_that_ignores_conditions_is_refused(s3: tuple[Place, Deaf]) -> None:
+    there, _ = s3
+    refused = run("store", "check", there.url, "--json")
+    error = document(refused)["error"]
+    assert (refused.exit_code, error["code"]) == (12, "store-unfit")
+    broken = {fault["promise"] for fault in error["context"]["faults"]}
+    assert broken == {"of racing writers exactly one creates", "a taken name is left alone"}
+    said = run("store", "check", there.url).stderr
+    assert all(promise in said for promise in broken)
+    assert list(there.open().list("")) == []
+
+
+def test_an_s3_that_cannot_do_a_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place("moto", monkeypatch)
+    no = Rule(Harm.ANSWER, b"PUT", b"/race/", strikes=FOREVER, answer=reply(501, "NotImplemented"))
+    with Proxy(there.port, no) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.at(proxy.port).endpoint_url)
+        refused = run("store", "check", there.url, "--json")
+    assert (refused.exit_code, document(refused)["error"]["code"]) == (12, "store-unfit")
+    assert "501" in str(refused.document["error"]["context"]["faults"])
+
+
+def test_rights_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place("moto", monkeypatch)
+    no = Rule(Harm.ANSWER, b"PUT", strikes=FOREVER, answer=reply(403, "AccessDenied"))
+    with Proxy(there.port, no) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.at(proxy.port).endpoint_url)
+        refused = run("store", "check", there.url, "--json")
+        asked = len(proxy.log)
+    assert (refused.exit_code, "PutObject" in document(refused)["error"]["message"]) == (10, True)
+    assert asked == 1
 
 
 def test_an_sftp_server(tmp_path: Path) -> None:

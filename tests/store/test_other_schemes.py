@@ -13,8 +13,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from servers import sshd
 from servers.running import NotInstalledError, Server, running
 from store.test_medium_contract import *  # noqa: F403, the tests, which use the fixture below
+from support.proxy import Proxy
 
-from gitml.errors import AccessDenied, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
+from gitml.errors import AccessDenied, GitMLError, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.store_url import StoreKind, check_scheme, parse_store_url
 from gitml.store.capabilities import Verdict
 from gitml.store.fsspec_medium import FsspecMedium, PlainWrites
@@ -54,15 +55,15 @@ def server() -> Server:
         pytest.skip(str(error))
 
 
-def over_ssh(folder: Path, **options: Any) -> Medium:
-    """A folder of this machine, reached by SFTP."""
-    known = Path.home() / ".ssh" / "known_hosts"
+def over_ssh(folder: Path, *, through: int | None = None, **options: Any) -> Medium:
+    """A folder of this machine, reached by SFTP; through another port, if one is given."""
+    known, port = Path.home() / ".ssh" / "known_hosts", through or server().port
     known.parent.mkdir(parents=True, exist_ok=True)
-    known.write_text(sshd.known_hosts(server()))
+    known.write_text(sshd.known_hosts(server()).replace(f":{server().port}", f":{port}"))
     arguments = dict(sshd.options(server()))
     return open_medium(
-        f"sftp://127.0.0.1:{server().port}{folder}",
-        options=RemoteOptions(arguments=arguments | options, timeout_s=5),
+        f"sftp://127.0.0.1:{port}{folder}",
+        options=RemoteOptions(arguments=arguments | options, timeout_s=3),
         allowed={"sftp"},
     )
 
@@ -76,6 +77,28 @@ def test_sftp_keeps_every_promise(tmp_path: Path) -> None:
     found = check(over_ssh(tmp_path / "store"), rounds=3, speed_bytes=1 << 20)
     assert [finding for finding in found.findings if finding.verdict is Verdict.BROKEN] == []
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_a_broken_connection_is_made_again(tmp_path: Path) -> None:
+    with Proxy(server().port) as proxy:
+        medium = over_ssh(tmp_path / "store", through=proxy.port)
+        medium.put("o", [b"first"])
+        for body in (b"second", b"third"):
+            proxy.sever()
+            proxy.heal()
+            medium.put("o", [body])
+            proxy.sever()
+            proxy.heal()
+            assert medium.get("o") == body
+            proxy.sever()
+            proxy.heal()
+            assert medium.put_if_absent(f"new/{body.decode()}", [body]) is PutOutcome.CREATED
+        proxy.sever()
+        with pytest.raises(GitMLError) as caught:
+            medium.put("o", [b"fourth"])
+        assert caught.value.exit_code in (7, 8)
+        proxy.heal()
+        assert medium.get("o") == b"third"
 
 
 class Blind(OneByOne):
@@ -205,7 +228,7 @@ def test_an_allowed_location() -> None:
     url = parse_store_url("sftp://host.example.com:2222/srv/a b/", allowed={"sftp"})
     assert (url.kind, url.extra, url.bucket, url.prefix) == (
         StoreKind.OTHER,
-        None,
+        "sftp",
         "host.example.com:2222",
         "srv/a b",
     )
