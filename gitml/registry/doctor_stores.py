@@ -44,10 +44,11 @@ def _examined(label: str, medium: Medium) -> Check:
     if refusals:
         calls = ", ".join(dict.fromkeys(str(error.context.get("call", "a call")) for error in refusals))
         first = refusals[0]
+        said = first.message.partition("; used were ")[0]  # who one is follows in more words
         return Check(
             name=label,
             health=Health.FAILED,
-            found=f"{medium.url}: refused were {calls}: {first.message}{who}",
+            found=f"refused were {calls}: {said}{who}",
             hint=first.hint,
         )
     if marked:
