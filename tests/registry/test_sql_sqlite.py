@@ -195,7 +195,7 @@ def test_queries_that_fail_leave_everything_as_it_was(
     assert [path.name for path in alone.folder.glob("shop.db*")] == ["shop.db"]
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "text", "empty", "link-to-nowhere"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "text", "torn", "empty", "link-to-nowhere"])
 def test_what_is_no_database(alone: Member, kind: str) -> None:
     path = alone.folder / "shop.db"
     if kind == "folder":
@@ -205,7 +205,8 @@ def test_what_is_no_database(alone: Member, kind: str) -> None:
     elif kind == "link-to-nowhere":
         path.symlink_to("nowhere")
     elif kind != "missing":
-        path.write_text("no database at all, but a text that goes on for a while" if kind == "text" else "")
+        head = "SQLite format 3\0" if kind == "torn" else ""
+        path.write_text("" if kind == "empty" else head + "a text that goes on for a while" * 40)
     with pytest.raises((InvalidInput, NotFound)):
         asked(alone, "select * from orders")
     assert scratch(alone) == []
@@ -301,7 +302,7 @@ def test_everything_else_is_checked_before_the_database_is_asked(alone: Member) 
 
 
 def test_a_rehearsal_asks_nothing(alone: Member) -> None:
-    (alone.folder / "shop.db").write_text("not a database")
+    (alone.folder / "shop.db").write_bytes(b"SQLite format 3\0 and not a page of it")
     done = asked(alone, "select * from orders", dry_run=True)
     assert (done.created, done.query, done.plan.query.rows) == (False, done.plan.query, None)
     assert (str(done.plan.ref), done.plan.query.database) == ("datasets/q@1", "shop.db")

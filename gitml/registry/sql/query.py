@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]{0,127})")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SQLITE: Final = b"SQLite format 3\0"  # Source: sqlite.org/fileformat.html, section 1.3.1
 _PACKAGES: Final = {
     Dialect.POSTGRESQL: ("sqlalchemy", "pyarrow", "psycopg"),
     Dialect.SQLITE: ("sqlalchemy", "pyarrow"),
@@ -218,7 +219,8 @@ def _no_extra(why: str) -> UsageError:
 def _database_file(ws: Workspace, connection: Connection) -> Path:
     path = ws.caller / connection.database
     try:
-        status = path.stat()
+        is_file = stat.S_ISREG(path.stat().st_mode)
+        head = _head(path) if is_file else b""
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(
             f"there is no file {connection.database}", code="no-database", hint="name an existing database"
@@ -229,11 +231,17 @@ def _database_file(ws: Workspace, connection: Connection) -> Path:
             code="database-refused",
             hint=f"get the right to read {connection.database}",
         ) from error
-    if not stat.S_ISREG(status.st_mode):
+    if head != _SQLITE:
+        what = "is no database of SQLite" if is_file else "is no regular file"
         raise InvalidInput(
-            f"{connection.database} is no regular file", code="bad-database", hint="name a file of SQLite"
+            f"{connection.database} {what}", code="bad-database", hint="name a file that sqlite3 wrote"
         )
     return path
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE))
 
 
 def _told(ws: Workspace, connection: Connection, file: Path | None) -> str:
