@@ -157,7 +157,7 @@ def _expected(ws: Workspace, store: str, embedded: Store | None) -> list[Expecte
                 continue
             found[id_] = Expected(
                 key=key,
-                tree=contents.digest,
+                digest=contents.digest,
                 listing=contents.listing,
                 size_bytes=contents.size_bytes,
                 files=contents.files,

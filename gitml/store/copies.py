@@ -33,12 +33,12 @@ class Expected:
 
     Attributes:
         key: Which version.
-        tree, listing, size_bytes, files: What the pointer promises.
+        digest, listing, size_bytes, files: What the pointer promises of its tree.
         created: When it was registered.
     """
 
     key: RootKey
-    tree: Digest
+    digest: Digest
     listing: Digest
     size_bytes: int
     files: int

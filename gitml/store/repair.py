@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gitml.errors import GitMLError, IntegrityError, InvalidInput
+from gitml.model.digest import Digest
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.cache import Kind
@@ -27,7 +28,7 @@ from gitml.store.objects import put_named
 from gitml.store.pack import PackRef
 from gitml.store.placed import PlacedTree
 from gitml.store.reader import TreeReader
-from gitml.store.relocate import used_objects
+from gitml.store.relocate import load_manifest, used_objects
 from gitml.store.rewrite import replace_root
 from gitml.store.root import Root, RootKey, encode_root
 from gitml.store.store import Store
@@ -71,11 +72,12 @@ def repair(store: Store, origins: Origins, *, dry_run: bool = False, progress: P
     """
     report = verify_store(store, progress=progress)
     work = _Work(store, origins, dry_run, progress)
-    work.found.wrong = {fault.object for fault in report.faults}
+    work.found.wrong = {fault.object for fault in report.faults if not work.is_right(fault.object)}
     progress.begin("Repairing")
     try:
         work.roots()
         work.objects()
+        work.stray_roots()
         work.lists()
         work.packs()
         work.end()
@@ -104,40 +106,70 @@ class _Work:
 
     # -- roots
 
+    def is_right(self, name: str) -> bool:
+        """Whether an object is there, and passes its check."""
+        data = read_object(self.medium, name)
+        return data is not None and not object_faults(name, data)
+
     def roots(self) -> None:
         """Restore what names the versions, so that it is known what they need."""
-        promised = {one.key.name: one for one in self.origins.expected}
+        self.found.wrong.update(key.name for key, root in self._roots() if self._contradicts(root))
         for name in sorted(name for name in self.found.wrong if name.startswith(layout.ROOTS)):
             key = key_of(name)
             if key is not None:
-                self._root(key, promised.get(name), is_damaged=True)
+                self._root(key, self.promised.get(name))
         for one in self.origins.expected:
-            names = (one.key.name, layout.purged_name(one.tree.hex))
+            names = (one.key.name, layout.purged_name(one.digest.hex))
             if names[0] not in self.found.wrong and all(self.medium.head(name) is None for name in names):
                 self.found.wrong.add(one.key.name)
-                self._root(one.key, one, is_damaged=False)
+                self._root(one.key, one)
 
-    def _root(self, key: RootKey, promised: Expected | None, *, is_damaged: bool) -> None:
+    def stray_roots(self) -> None:
+        """Restore roots that name a manifest that nobody has, where another names one that is there."""
+        for key, root in list(self._roots()):
+            if layout.manifest_name(root.manifest) in self.still_wrong():
+                self._root(key, self.promised.get(key.name), tree=root.tree)
+        self.objects()
+
+    @property
+    def promised(self) -> dict[str, Expected]:
+        """Versions that pointers tell of, by the names of their roots."""
+        return {one.key.name: one for one in self.origins.expected}
+
+    def _contradicts(self, root: Root) -> bool:
+        """Whether a root says what its own manifest denies; such a one is damaged."""
+        try:
+            manifest = load_manifest(self.medium, root)
+        except GitMLError:
+            return False
+        said = (root.tree.raw, root.listing.raw, root.files, root.size_bytes)
+        return said != (manifest.tree, manifest.listing(), manifest.files, manifest.size_bytes)
+
+    def _root(self, key: RootKey, promised: Expected | None, tree: Digest | None = None) -> None:
+        """Restore a root; of a version that nobody promised, with the tree that it had if that is known."""
+        standing = read_object(self.medium, key.name)
+        tree = promised.digest if promised is not None else tree
         for origin, other in self.origins.stores.items():
             with contextlib.suppress(GitMLError):
                 root = other.root(key)
-                if root is not None and (promised is None or root.tree == promised.tree):
+                if root is not None and tree in (None, root.tree) and encode_root(root) != standing:
                     self._objects_of(other, root)
-                    self._write_root(key, root, origin, is_damaged=is_damaged)
+                    self._write_root(key, root, origin, standing)
                     return
         if promised is not None:
             root = self._root_of_manifest(promised)
             if root is not None:
-                self._write_root(key, root, "the pointer, and a manifest of its tree", is_damaged=is_damaged)
+                self._write_root(key, root, "the pointer, and a manifest of its tree", standing)
             elif not self.dry_run:
-                self._root_of_folder(promised, is_damaged=is_damaged)
+                self._root_of_folder(promised, standing)
 
     def _objects_of(self, other: Store, root: Root) -> None:
         """Copy what a version needs and this store lacks, before anything names it."""
         for used in used_objects(other.medium, root):
             if self.medium.head(used.name) is None:
                 self.found.wrong.add(used.name)
-                self._restore(used.name)
+                if not self._restore(used.name):
+                    self.given_up.add(used.name)
 
     def _root_of_manifest(self, promised: Expected) -> Root | None:
         """The root that a lost one must have been, if its manifest is there."""
@@ -145,9 +177,9 @@ class _Work:
             with contextlib.suppress(GitMLError):
                 hex_id = layout.id_of(name)
                 manifest = decode_manifest(self.medium.get(name), bytes.fromhex(hex_id), name)
-                if manifest.tree == promised.tree.raw and manifest.listing() == promised.listing.raw:
+                if manifest.tree == promised.digest.raw and manifest.listing() == promised.listing.raw:
                     return Root(
-                        tree=promised.tree,
+                        tree=promised.digest,
                         listing=promised.listing,
                         manifest=hex_id,
                         size_bytes=promised.size_bytes,
@@ -156,25 +188,27 @@ class _Work:
                     )
         return None
 
-    def _root_of_folder(self, promised: Expected, *, is_damaged: bool) -> None:
+    def _root_of_folder(self, promised: Expected, standing: bytes | None) -> None:
         """Store a version again that is placed somewhere."""
         for folder in self.origins.folders:
-            placed = PlacedTree.find(folder, promised.tree, promised.files, promised.size_bytes)
+            placed = PlacedTree.find(folder, promised.digest, promised.files, promised.size_bytes)
             if placed is not None:
                 written = self.store.write(placed).root
                 root = replace(written, created=promised.created)
-                self._write_root(promised.key, root, str(folder), is_damaged=is_damaged)
+                self._write_root(promised.key, root, str(folder), standing)
                 return
 
-    def _write_root(self, key: RootKey, root: Root, origin: str, *, is_damaged: bool) -> None:
+    def _write_root(self, key: RootKey, root: Root, origin: str, standing: bytes | None) -> None:
+        """Let a root take the place of the wrong one, unless somebody did so meanwhile."""
         body = encode_root(root)
         if not self.dry_run:
-            if is_damaged:
-                if not object_faults(key.name, read_object(self.medium, key.name) or b""):
-                    return
+            if standing is None:
+                self.medium.put_if_absent(key.name, [body])
+            elif read_object(self.medium, key.name) == standing:
                 self.medium.put(key.name, [body])
             else:
-                self.medium.put_if_absent(key.name, [body])
+                return
+        self.found.wrong.add(key.name)
         self._note(key.name, origin, len(body))
 
     # -- objects that some copy has
@@ -325,13 +359,12 @@ class _Work:
             missing = missing_ranges(self.medium, str(key.id), root, wrong)
             self.found.missing += missing
             needed |= {one.object for one in missing}
-        promised = {one.key.name: one.size_bytes for one in self.origins.expected}
+        promised = self.promised
         for name in sorted({*(name for name in wrong if name.startswith(layout.ROOTS)), *self._taken()}):
             known = key_of(name)
             ref = name.removeprefix(layout.ROOTS) if known is None else str(known.id)
-            self.found.missing.append(
-                Missing(ref=ref, object=name, path=None, start=0, end=promised.get(name, 0))
-            )
+            size = promised[name].size_bytes if name in promised else 0
+            self.found.missing.append(Missing(ref=ref, object=name, path=None, start=0, end=size))
             needed.add(name)
         self.found.unneeded = sorted(name for name in wrong - needed if self.medium.head(name) is not None)
 
@@ -340,7 +373,7 @@ class _Work:
         for one in self.origins.expected:
             with contextlib.suppress(IntegrityError, InvalidInput):
                 root = self.store.root(one.key)
-                if root is not None and root.tree != one.tree:
+                if root is not None and root.tree != one.digest:
                     yield one.key.name
 
 

@@ -73,7 +73,7 @@ def expected(store: Store) -> list[Expected]:
     return [
         Expected(
             key=one,
-            tree=root.tree,
+            digest=root.tree,
             listing=root.listing,
             size_bytes=root.size_bytes,
             files=root.files,
@@ -288,7 +288,7 @@ def test_what_was_purged_does_not_come_back() -> None:
     store = made()
     promised = expected(store)
     copy = copied(store)
-    store.medium.put(layout.purged_name(promised[0].tree.hex), [b""])
+    store.medium.put(layout.purged_name(promised[0].digest.hex), [b""])
     store.medium.delete(key("1").name)
     found = repair(store, Origins(stores={"copy": copy}, expected=promised))
     assert found == Repair()
