@@ -19,10 +19,11 @@ from gitml.store.store import Store
 
 PACK_BYTES = 1 << 20
 PATIENCE_S = 20
+GRACE_S = 0.1
 
 
 class Far(MemoryMedium):
-    """Answers for a pack when `together` of them are asked for at the same time."""
+    """Answers for a pack when `together` of them are asked for at the same time, and one more had time to come."""
 
     def __init__(self, flight: Flight, together: int = 1) -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class Far(MemoryMedium):
                 self.most = max(self.most, self._waiting)
                 self._changed.notify_all()
                 enough = self._changed.wait_for(lambda: self.most >= self.together, PATIENCE_S)
+                self._changed.wait_for(lambda: self.most > self.together, GRACE_S)
                 self._waiting -= 1
             assert enough, f"no more than {self.most} at a time"
         return super().get(name, start, end)
@@ -77,6 +79,7 @@ class Patient(MemoryMedium):
 
     def __init__(self) -> None:
         super().__init__()
+        self.flight = Flight(writing_bytes=1 << 30)
         self.all_read = threading.Event()
 
     def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
@@ -106,7 +109,7 @@ class Told:
 
 def test_waiting_for_the_network_keeps_nobody_from_hashing(tmp_path: Path) -> None:
     medium = Patient()
-    source = Told(FolderSource([contents(tmp_path / "in", 40)]), medium.all_read)
+    source = Told(FolderSource([contents(tmp_path / "in", 60)]), medium.all_read)
     store = Store(medium, jobs=1)
     written = store.write(source)  # type: ignore[arg-type]
-    assert written.stats.packs == 40
+    assert written.stats.packs == 60
