@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
 
@@ -53,6 +54,9 @@ class Writes(Protocol):
             FileExistsError: The name is taken.
         """
 
+    def close(self, files: Any) -> None:
+        """End the connection of a file system that is not used again."""
+
 
 class PlainWrites:
     """The file system's own way, in one call."""
@@ -64,6 +68,9 @@ class PlainWrites:
     def create(self, files: Any, path: str, body: bytes) -> None:
         """See :class:`Writes`."""
         self._made(files, path, lambda: files.pipe_file(path, body, mode="create"))
+
+    def close(self, files: Any) -> None:
+        """Nothing to do: these file systems look after their connections themselves."""
 
     def _made(self, files: Any, path: str, write: Callable[[], object]) -> None:
         try:
@@ -95,6 +102,7 @@ class FsspecMedium:
         self._used = options.arguments.get("username")
         self._lock = threading.Lock()
         self._idle: list[Any] = []
+        weakref.finalize(self, _close_all, self._idle, writes)
 
     @property
     def url(self) -> str:
@@ -216,6 +224,9 @@ class FsspecMedium:
         except (FileNotFoundError, FileExistsError, PermissionError, GitMLError):
             self._keep(files)  # it answered
             raise
+        except BaseException:
+            _close_all([files], self._writes)
+            raise
         self._keep(files)
 
     def _keep(self, files: Any) -> None:
@@ -328,6 +339,12 @@ def open_fsspec(url: StoreUrl, options: RemoteOptions) -> FsspecMedium:
         return files
 
     return FsspecMedium(connect, kind._strip_protocol(str(url)), str(url), writes, options)
+
+
+def _close_all(idle: Sequence[Any], writes: Writes) -> None:
+    for files in idle:
+        with suppress(Exception):
+            writes.close(files)
 
 
 def temporary_name(path: str) -> str:

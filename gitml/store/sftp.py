@@ -71,6 +71,10 @@ class SftpWrites:
                 raise FileExistsError(path) from None
             raise
 
+    def close(self, files: Any) -> None:
+        """See :class:`gitml.store.fsspec_medium.Writes`."""
+        files.client.close()
+
     def _written(self, files: Any, path: str, body: bytes) -> str:
         temporary = temporary_name(path)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import threading
@@ -77,6 +78,19 @@ def test_sftp_keeps_every_promise(tmp_path: Path) -> None:
     found = check(over_ssh(tmp_path / "store"), rounds=3, speed_bytes=1 << 20)
     assert [finding for finding in found.findings if finding.verdict is Verdict.BROKEN] == []
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_connections_end_with_their_medium(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    medium = over_ssh(tmp_path / "store")
+    medium.put("o", [b"x"])
+    ours = set(threading.enumerate()) - before
+    assert ours, "paramiko has a thread for each connection"
+    del medium
+    gc.collect()
+    for thread in ours:
+        thread.join(20)
+    assert not ours & set(threading.enumerate())
 
 
 def test_a_broken_connection_is_made_again(tmp_path: Path) -> None:
