@@ -21,7 +21,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Pointer
 from gitml.promotion.case import Case, Found
-from gitml.promotion.chain import need_whole_history
+from gitml.promotion.chain import need_whole_history, since_default
 from gitml.promotion.history import birth_of
 from gitml.promotion.judging import reviews_of, shape_of
 from gitml.promotion.policy import OF_GIT_ALONE, judge
@@ -170,15 +170,17 @@ class _Audit:
     def walk(self, tip: str, requests: Sequence[Request]) -> Iterator[Detour]:
         """What is wrong with the commits of the stage."""
         self.birth = birth_of(self._ws, self._forge, self._stage)
-        # Born past the requests, it has changes of its own from where it left the default branch.
-        stop = self.birth or self._ws.default_tip().commit
-        chain = list(self._ws.repo.first_parents(tip, stop=stop))
+        if (
+            self.birth is None
+        ):  # born past the requests, it has changes of its own since it left the default branch
+            chain = since_default(self._ws, tip)
+            first = chain[-1] if chain else self._commit(tip)
+            yield self._past(first, f"{self._stage} was born by no request")
+        else:
+            chain = list(self._ws.repo.first_parents(tip, stop=self.birth))
+            yield from self._prepared(self.birth)
         chain.reverse()
         self.commits = len(chain)
-        if self.birth is None:
-            yield self._past(
-                chain[0] if chain else self._commit(tip), f"{self._stage} was born by no request"
-            )
         by_merge: dict[str, Request] = {}
         for request in requests:
             if request.merged_commit:
@@ -193,6 +195,15 @@ class _Audit:
             else:
                 yield from self._judge_again(commit, found)
             self._remember(commit)
+
+    def _prepared(self, birth: str) -> Iterator[Detour]:
+        """Changes of the stage's own files that were made on the way to its birth, off the default branch itself."""
+        aside = since_default(self._ws, birth)
+        for commit in aside:
+            changes = self._ws.repo.changed_paths(commit.parents[0] if commit.parents else None, commit.oid)
+            if any(change.path.endswith(f"/{self._stage}.yaml") for change in changes):
+                what = f"commit {commit.oid[:12]} by {commit.author.email} set what {self._stage} runs before its birth"
+                yield self._past(commit, f"{what}: {commit.subject[:80]}")
 
     def _past(self, commit: Commit, problem: str) -> Detour:
         return Detour(

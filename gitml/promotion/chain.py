@@ -75,3 +75,17 @@ def need_whole_history(ws: Workspace, what: str) -> None:
             code="shallow",
             hint=f"git fetch --unshallow {ws.remote or 'origin'}",
         )
+
+
+def since_default(ws: Workspace, tip: str) -> list[Commit]:
+    """The first-parent chain of a commit down to where it left that of the default branch, newest first.
+
+    Merging a branch back into the default branch does not shorten its chain.
+    """
+    trunk = {commit.oid for commit in ws.repo.first_parents(ws.default_tip().commit)}
+    found = []
+    for commit in ws.repo.first_parents(tip):
+        if commit.oid in trunk:
+            break
+        found.append(commit)
+    return found

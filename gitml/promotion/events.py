@@ -19,7 +19,7 @@ from gitml.git.types import Change, Commit
 from gitml.model.about import About
 from gitml.model.names import AssetId, Version, VersionId, check_name
 from gitml.model.stagefile import StageFile
-from gitml.promotion.chain import need_whole_history, ran
+from gitml.promotion.chain import need_whole_history, ran, since_default
 from gitml.promotion.span import commit_of, parse_span
 from gitml.promotion.view import ABOUT_FILE, POINTER_FILE
 from gitml.registry.workspace import Workspace
@@ -94,12 +94,13 @@ def events(ws: Workspace, commits: str) -> Events:
     shared, merges = _requests(ws)
     head = commit_of(ws, shared, span.head)
     is_new = span.base is None or not span.base.strip("0")
-    base = None if is_new else commit_of(ws, shared, span.base)
-    start = base or ws.repo.merge_base(ws.default_tip().commit, head)
-    if start is None:
+    if is_new:
         need_whole_history(ws, "where HEAD left the default branch")
-    chain = list(ws.repo.first_parents(head, stop=start))
+        chain = since_default(ws, head)
+    else:
+        chain = list(ws.repo.first_parents(head, stop=commit_of(ws, shared, span.base)))
     chain.reverse()
+    start = chain[0].parents[0] if chain and chain[0].parents else None
     teller = _Teller(ws, shared, merges)
     return Events(base=start, head=head, events=tuple(one for commit in chain for one in teller.tell(commit)))
 
@@ -134,7 +135,8 @@ class _Teller:
         parent = commit.parents[0] if commit.parents else None
         request = self._merges.get(commit.oid)
         changes = self._ws.repo.changed_paths(parent, commit.oid, self._ws.folder)
-        is_stage = any(self._is_on(stage, commit.oid) for stage in self._stages(commit))
+        on_stage = any(self._is_on(stage, commit.oid) for stage in self._stages(commit))
+        is_stage = commit.oid in self._merges or (not self._merges and on_stage)
         for change in sorted(changes, key=lambda one: one.path):
             parts = change.path.removeprefix(f"{self._ws.folder}/" if self._ws.folder else "").split("/")
             for event in self._of(commit, parent, change, parts, is_stage=is_stage):
@@ -232,9 +234,10 @@ class _Teller:
 
     def _is_on(self, stage: str, commit: str) -> bool:
         """Whether a commit is on the first-parent chain of a stage, and not older than the stage itself."""
+        request = self._merges.get(commit)
+        if request is not None and request.target == stage:
+            return True
         if stage not in self._chains:
             tip = self._shared.branch(stage) if stage in self._ws.config.stages else None
-            stop = self._ws.default_tip().commit
-            chain = self._ws.repo.first_parents(tip, stop=stop) if tip else ()
-            self._chains[stage] = frozenset(one.oid for one in chain)
+            self._chains[stage] = frozenset(one.oid for one in (since_default(self._ws, tip) if tip else ()))
         return commit in self._chains[stage]

@@ -281,3 +281,16 @@ def test_what_is_no_stage_has_no_history(stage: Team, tmp_path: Path) -> None:
         with pytest.raises(GitMLError) as caught:
             stage.ada.registry.verify(history=name)
         assert caught.value.exit_code == 4
+
+
+def test_a_birth_by_push_that_is_merged_back(team: Team) -> None:
+    """The push lies below the first request, and the default branch has it, too, by a merge."""
+    ada = team.ada
+    pushed = commit_by_hand(ada, "origin/main", {"models/digits/staging.yaml": 'current: "1"\n'})
+    ada.git("push", "--quiet", "origin", f"{pushed}:refs/heads/staging")
+    land(ada, ada.registry.promote("datasets/digits", target="staging"))
+    assert ways(team, "staging") == [("past-requests", None), ("past-requests", None)]
+    ada.git("fetch", "--quiet")
+    ada.git("merge", "--quiet", "--no-edit", "--no-ff", "origin/staging")
+    ada.git("push", "--quiet", "origin", "main")
+    assert ways(team, "staging") == [("past-requests", None)]
