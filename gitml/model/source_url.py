@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Final
 
@@ -184,10 +185,18 @@ def _check_key(text: str, rest: str, *, must_have: bool) -> None:
 
 def _store_part(text: str, scheme: str, authority: str) -> None:
     """A bucket or container follows the rules of stores."""
+    problem = _store_problem(scheme, authority)
+    if problem is not None:
+        raise _refused(text, *problem)
+
+
+@lru_cache(maxsize=256)
+def _store_problem(scheme: str, authority: str) -> tuple[str, str | None] | None:
     try:
         parse_store_url(f"{scheme}://{authority}")
     except InvalidInput as error:
-        raise _refused(text, error.message.partition(": ")[2], error.hint) from error
+        return error.message.partition(": ")[2], error.hint
+    return None
 
 
 def _check_web(text: str, scheme: str, authority: str, rest: str) -> None:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from gitml.store.source import BLOCK_BYTES as SOURCE_BLOCK_BYTES
 
 _WHOLE_BYTES: Final = 4 << 20
 _MOST_JOBS: Final = 8
+_BATCH_FILES: Final = 4096
 
 
 class LearnedDigests:
@@ -211,16 +213,17 @@ class ReferencedTree:
         Raises:
             IntegrityError: A source is gone, or another one; other files may have reached the sink.
         """
-        with ThreadPoolExecutor(
-            min(jobs or self._jobs, _MOST_JOBS), thread_name_prefix="gitml-refer"
-        ) as pool:
-            work = [pool.submit(self._send, entry, sink, progress) for entry in entries]
-            try:
-                for one in work:
-                    one.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        rest = iter(entries)
+        threads = min(jobs or self._jobs, _MOST_JOBS)
+        with ThreadPoolExecutor(threads, thread_name_prefix="gitml-refer") as pool:
+            while batch := list(islice(rest, _BATCH_FILES)):
+                work = [pool.submit(self._send, entry, sink, progress) for entry in batch]
+                try:
+                    for one in work:
+                        one.result()
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
 
     def _send(self, entry: FileEntry, sink: Sink, progress: Progress) -> None:
         reference = self.reference(entry.path)

@@ -85,7 +85,7 @@ def bucket_of(server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     return bucket
 
 
-@pytest.fixture(params=["moto", "azurite"])
+@pytest.fixture(params=["moto", "azurite", pytest.param("ceph", marks=pytest.mark.nightly)])
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     return bucket_of(request.param, monkeypatch)
 
@@ -151,6 +151,7 @@ def test_one_object(team: Team, bucket: Bucket) -> None:
         ("azurite", True),
         pytest.param("moto", True, marks=pytest.mark.nightly),
         pytest.param("azurite", False, marks=pytest.mark.nightly),
+        pytest.param("ceph", False, marks=pytest.mark.nightly),
     ],
 )
 def test_sources_that_are_not_what_they_were(
@@ -357,8 +358,11 @@ def test_a_web_file_that_is_not_what_it_was(
 ) -> None:
     registry = refer(team, web.url("/d/a.csv"))
     how(web)
-    (found,) = registry.status(remote=True).sources
-    assert found.path == "a.csv"
+    for ignores in (True, False):
+        web.ignores_conditions = ignores
+        (found,) = registry.status(remote=True).sources
+        assert found.path == "a.csv"
+    web.ignores_conditions = how in (swap_bytes, swap_etag)
     for attempt in (
         lambda: registry.open("datasets/raw@1:a.csv"),
         lambda: registry.get("datasets/raw@1", tmp_path / "out"),
