@@ -17,7 +17,6 @@ import hashlib
 import os
 import random
 import re
-import secrets
 import stat
 import threading
 import time
@@ -29,8 +28,9 @@ from pathlib import Path
 from typing import Final
 
 from gitml.store import layout
+from gitml.store.cachefile import BLOCK_BYTES, TEMPORARY, write_file
 from gitml.store.folder import FolderMedium
-from gitml.store.medium import Buffer, Buffers, Medium, PutOutcome, body_size
+from gitml.store.medium import Buffers, Medium, PutOutcome, body_size
 
 DEFAULT_LIMIT_BYTES: Final = 10 << 30
 
@@ -38,14 +38,10 @@ _FREE_BYTES: Final = 1 << 30  # what packs leave free on the cache's disk
 _WEIGHINGS: Final = 64  # how often, on average, the cache is weighed while its limit is written
 _MOST_FILES: Final = 1 << 16
 _SMALL_BYTES: Final = 64 << 20  # larger objects but packs are not kept
-_BLOCK_BYTES: Final = 4096
 _STALE_NS: Final = 3600 * 10**9
-_PARTS_AT_ONCE: Final = 512
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
-_TEMPORARY: Final = re.compile(r"\.tmp-[0-9a-f]{16}")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Kind(Enum):
@@ -199,7 +195,7 @@ class Cache:
             folder = self._folder(kind.value, make=True)
             if folder is None:
                 return False
-            _write(folder, hex_id, body)
+            write_file(folder, hex_id, body)
         except OSError:
             self._is_writable = False  # it will not be better for the rest of this command
             return False
@@ -273,11 +269,11 @@ class Cache:
                 continue
             with contextlib.suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
-                    if _NAME.fullmatch(entry.name) or _TEMPORARY.fullmatch(entry.name):
+                    if _NAME.fullmatch(entry.name) or TEMPORARY.fullmatch(entry.name):
                         with contextlib.suppress(OSError):
                             status = entry.stat(follow_symlinks=False)
-                            blocks = -(-status.st_size // _BLOCK_BYTES)
-                            yield _File(status.st_mtime_ns, blocks * _BLOCK_BYTES, kind.value, entry.name)
+                            blocks = -(-status.st_size // BLOCK_BYTES)
+                            yield _File(status.st_mtime_ns, blocks * BLOCK_BYTES, kind.value, entry.name)
 
     # -- folders
 
@@ -396,32 +392,6 @@ def _kind(name: str) -> Kind | None:
     if name.startswith(layout.SEGMENTS):
         return Kind.SEGMENT
     return Kind.MANIFEST if name.startswith(layout.MANIFESTS) else None
-
-
-def _write(folder: int, name: str, body: Buffers) -> None:
-    """Write a file in one step; not flushed, since what a power cut leaves is compared with its id."""
-    temporary = f".tmp-{secrets.token_hex(8)}"
-    handle = os.open(temporary, _CREATE, 0o600, dir_fd=folder)
-    try:
-        try:
-            _write_all(handle, body)
-        finally:
-            os.close(handle)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-
-
-def _write_all(handle: int, body: Buffers) -> None:
-    parts: list[Buffer] = [view for part in body if len(view := memoryview(part).cast("B"))]
-    while parts:
-        written = os.writev(handle, parts[:_PARTS_AT_ONCE])
-        while parts and written >= len(parts[0]):
-            written -= len(parts.pop(0))
-        if written:
-            parts[0] = memoryview(parts[0])[written:]
 
 
 def _close(folders: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -329,6 +330,16 @@ def test_a_place_that_cannot_be_a_folder_is_no_trouble(
     assert fetched(broken) == TREE
     assert broken.packs.cache is not None
     assert broken.packs.cache.problem is not None
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no file system in memory")
+def test_a_file_system_that_cannot_be_written_directly(tree: tuple[MemoryMedium, Root]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        Path(folder).chmod(0o700)
+        assert fetched(reader(RemoteMedium(tree[0]), tree[1], Path(folder))) == TREE
+        remote = RemoteMedium(tree[0])
+        assert fetched(reader(remote, tree[1], Path(folder))) == TREE
+        assert remote.calls == []
 
 
 def test_the_disk_keeps_room_for_what_is_placed(tmp_path: Path) -> None:
