@@ -8,11 +8,12 @@ written over; a version changes to an equivalent layout of the same tree only. R
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gitml.errors import GitMLError, IntegrityError, InvalidInput
+from gitml.errors import GitMLError, IntegrityError, InvalidInput, NotFound
 from gitml.model.digest import Digest
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
@@ -31,8 +32,9 @@ from gitml.store.reader import TreeReader
 from gitml.store.relocate import load_manifest, used_objects
 from gitml.store.rewrite import replace_root
 from gitml.store.root import Root, RootKey, encode_root
-from gitml.store.store import Store
+from gitml.store.store import FORMAT, Store
 from gitml.store.survivors import Survivors
+from gitml.store.wire import needs_newer
 
 _REBUILT: Final = "what is left of it, and files that were found"
 
@@ -68,8 +70,10 @@ def repair(store: Store, origins: Origins, *, dry_run: bool = False, progress: P
         progress: Learns of the reading, and of each restored object.
 
     Raises:
+        InvalidInput: The store needs a newer GitML.
         StoreUnavailable, AccessDenied, NoSpace, OutcomeUnknown: As the media say; run it again.
     """
+    _check_format(store)
     report = verify_store(store, progress=progress)
     work = _Work(store, origins, dry_run, progress)
     work.found.wrong = {fault.object for fault in report.faults if not work.is_right(fault.object)}
@@ -375,6 +379,14 @@ class _Work:
                 root = self.store.root(one.key)
                 if root is not None and root.tree != one.digest:
                     yield one.key.name
+
+
+def _check_format(store: Store) -> None:
+    """Refuse a store of another format: what looks damaged there may only be newer."""
+    with contextlib.suppress(NotFound, ValueError, AttributeError):
+        version = json.loads(store.medium.get(layout.MARKER)).get("format")
+        if isinstance(version, int) and version > FORMAT:
+            raise needs_newer(f"the store {store.url} has format {version}", f"{version}.0")
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, lay_out, noise, reachable, text
 
-from gitml.errors import StoreUnavailable
+from gitml.errors import InvalidInput, StoreUnavailable
 from gitml.store import layout
 from gitml.store.cache import Cache, CacheOptions, Kind
 from gitml.store.copies import Expected, Origins
@@ -390,6 +390,16 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     store.medium.delete(objects(store, layout.PACKS)[0])
     assert repair(store, Origins(stores={}, folders=[inside])).missing
     shutil.rmtree(outside)
+
+
+def test_a_store_of_a_newer_format_is_left_alone() -> None:
+    store = made()
+    store.medium.put(layout.MARKER, [b'{"schema": "gitml/store/v2", "format": 2}'])
+    flip(store, key("1").name)
+    before = everything(store.medium)
+    with pytest.raises(InvalidInput, match="needs GitML"):
+        repair(store, Origins(stores={"copy": copied(made())}))
+    assert everything(store.medium) == before
 
 
 def spoiled() -> tuple[Store, dict[str, bytes]]:
