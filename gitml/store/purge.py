@@ -91,30 +91,35 @@ def plan_purge(store: HasMedium, key: RootKey) -> PurgePlan:
         IntegrityError: A version cannot be followed, or a pack cannot be read.
     """
     medium = store.medium
-    root = _root(medium, key.name)
-    if root is None:
-        root = _purged_root(medium, key.name)
+    standing = _root(medium, key.name)
+    root = standing or _purged_root(medium, key.name)
+    try:
+        own = _own_lists(medium, root)
+    except NotFound:
+        # The manifest goes last. A root that stands all the same came back, by a write that was on its way.
+        if standing is None or medium.head(layout.purged_name(root.tree.hex)) is not None:
+            return _done(key.name, root)
+        own = []  # the look at all roots says what is lost
     marking = Marking(medium)
     marking.look()
     others = {name: other for name, other in marking.roots.items() if name != key.name}
     try:
-        own = _own_lists(medium, root)
-    except NotFound:
-        # The manifest goes last.
-        return PurgePlan(
-            name=key.name,
-            root=root,
-            done=True,
-            holders=(),
-            chunks=frozenset(),
-            purged_bytes=0,
-            packs={},
-            lists=(),
-        )
-    try:
         return _planned(medium, key.name, root, others, own)
     except NotFound as error:
         raise _overtaken(error) from error
+
+
+def _done(name: str, root: Root) -> PurgePlan:
+    return PurgePlan(
+        name=name,
+        root=root,
+        done=True,
+        holders=(),
+        chunks=frozenset(),
+        purged_bytes=0,
+        packs={},
+        lists=(),
+    )
 
 
 def _planned(
@@ -156,6 +161,8 @@ def purge(
     if plan.holders:
         raise Conflict(f"{plan.name} shares files with other versions", code="shared-files")
     if plan.done:
+        if _root(store.medium, plan.name) == plan.root:
+            _delete(store.medium, plan.name)
         return PurgeResult(deleted=(), replaced=())
     progress.begin("Purging")
     try:
@@ -189,7 +196,7 @@ class _Purge:
             # What names the chunks' places goes after them, the purged version's own manifest last of all.
             order = [*packs, *sorted(doomed - set(packs) - set(lists))]
             for name in order:
-                self._medium.delete(name)
+                _delete(self._medium, name)
             deleted += order
             seen.update(packs)
             # A writer at work may have copied a pack before it went.
@@ -197,7 +204,7 @@ class _Purge:
             if not packs:
                 # The root until now kept collectors from what a purge that is taken up again has to read.
                 for name in (plan.name, *lists):
-                    self._medium.delete(name)
+                    _delete(self._medium, name)
                 return PurgeResult(deleted=(*deleted, *lists), replaced=tuple(dict.fromkeys(self._replaced)))
         raise StoreUnavailable(
             f"writers in {self._medium.url} are faster than this purge", hint="run the command again"
@@ -256,6 +263,22 @@ class _Purge:
             return True
         self._clean.add(root.manifest)
         return False
+
+
+def _delete(medium: Medium, name: str) -> None:
+    """Delete an object, and see that it is gone: a store that only says so keeps what must not exist.
+
+    Raises:
+        StoreUnavailable: It is still there.
+    """
+    medium.delete(name)
+    if medium.head(name) is not None:
+        raise StoreUnavailable(
+            f"{medium.url} says that it deleted {name}, and still has it",
+            code="delete-ignored",
+            hint="look for versioning or a retention rule of the store, then run the command again",
+            context={"object": name},
+        )
 
 
 def _own_lists(medium: Medium, root: Root) -> list[str]:
