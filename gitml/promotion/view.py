@@ -92,26 +92,30 @@ class TreeView:
         return None if file is None or file.mode not in REGULAR_MODES else self.read([file.oid])[file.oid]
 
     @cached_property
+    def _inside(self) -> list[tuple[str, list[str]]]:
+        """Every path below a type's folder, and its parts."""
+        split = ((path, self._split(path)) for path in self.files)
+        return [(path, parts) for path, parts in split if parts is not None]
+
+    @cached_property
     def _index(
         self,
     ) -> tuple[dict[VersionId, dict[str, File]], tuple[Defect, ...], Mapping[tuple[str, ...], VersionId]]:
         """Versions with the files of their folders, pointers whose folder is no version's name, and folders."""
         found: dict[tuple[str, ...], VersionId] = {}
         strays: list[Defect] = []
-        for path in self.files:
-            parts = self._split(path)
-            if parts and len(parts) == 4 and parts[3] == POINTER_FILE:
+        for path, parts in self._inside:
+            if len(parts) == 4 and parts[3] == POINTER_FILE:
                 try:
                     asset = AssetId(type=parts[0], name=check_name(parts[1]))
                     found[tuple(parts[:3])] = VersionId(asset=asset, version=Version.parse(parts[2]))
                 except GitMLError as error:
                     strays.append(Defect(path=path, message=error.message))
         folders: dict[VersionId, dict[str, File]] = {version: {} for version in found.values()}
-        for path, file in self.files.items():
-            parts = self._split(path)
-            version = found.get(tuple(parts[:3])) if parts and len(parts) > 3 else None
-            if parts and version is not None:
-                folders[version]["/".join(parts[3:])] = file
+        for path, parts in self._inside:
+            version = found.get(tuple(parts[:3])) if len(parts) > 3 else None
+            if version is not None:
+                folders[version]["/".join(parts[3:])] = self.files[path]
         return folders, tuple(strays), found
 
     @property
@@ -148,10 +152,9 @@ class TreeView:
         """The files that say what a stage runs, by asset."""
         name = f"{stage}.yaml"
         found: dict[AssetId, File] = {}
-        for path, file in self.files.items():
-            parts = self._split(path)
-            if parts and len(parts) == 3 and parts[2] == name:
-                found[AssetId(type=parts[0], name=parts[1])] = file
+        for path, parts in self._inside:
+            if len(parts) == 3 and parts[2] == name:
+                found[AssetId(type=parts[0], name=parts[1])] = self.files[path]
         return found
 
     def currents(self, stage: str) -> dict[AssetId, Version | Defect]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitml.model.config import Config
 from gitml.model.fields import FieldError
 from gitml.model.requirements import (
     Approvals,
@@ -134,3 +136,14 @@ def test_what_a_later_version_may_know_is_no_fault_of_the_file(rule: str, value:
 def test_a_wrong_shape_is_a_fault_of_the_file(value: dict[str, Any]) -> None:
     with pytest.raises(FieldError):
         check_shapes(value, ())
+
+
+def test_the_example_of_the_docs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    head = "schema: gitml/config/v1\nregistry: 6c1d0b9e-5a1f-4f0e-9d57-0c8f5a3b2e11\ndefault_branch: main\n"
+    config = Config.parse((head + example).encode(), file="gitml.yaml")
+    found = Requirements.read(config.stages["production"].require)
+    assert found.unread == ()
+    assert {"vision", "data"} == set(config.teams)
+    assert found.signed and found.metrics and found.formats and found.fields and found.approvals.owners
