@@ -35,17 +35,17 @@ def left(member: Member) -> list[str]:
     return [path.name for path in (*state.glob("scratch*"), *state.glob("operations/*"))]
 
 
-@pytest.mark.parametrize(("places", "steps"), [("operations", 4), ("scratch-", 12)])
-def test_killed_at_any_step_of_its_folder(member: Member, runner: Runner, places: str, steps: int) -> None:
-    """From the record of the folder to its removal."""
+@pytest.mark.parametrize(("places", "steps"), [("operations", range(1, 4)), ("scratch-", range(1, 12, 2))])
+def test_killed_on_the_way(member: Member, runner: Runner, places: str, steps: range) -> None:
+    """From the record of the folder to its removal, and in between."""
     below = member.folder / ".git/gitml" / places
-    for step in range(1, steps):
+    for step in steps:
         ended = runner.run(member.folder, *LINE, kill_at=step, below=below)
         if not ended.killed:
             break
         # any other command, or the same one again
         (member.folder / "data").write_text(str(step))
-        line = ("register", "datasets/other", "data") if step % 2 else LINE
+        line = ("register", "datasets/other", "data") if step % 4 == 1 else LINE
         again = runner.run(member.folder, *line)
         assert again.status == 0, again.stderr
         assert left(member) == [], step

@@ -93,7 +93,7 @@ def test_queries(arena, door: Door, sql: str) -> None:
         file.unlink()
 
 
-def test_views_that_call_what_acts_outside(own_arena, door: Door) -> None:
+def test_views_that_call_what_acts_outside(own_arena) -> None:
     """A database of somebody else brings its own views; they run with no function that is not harmless."""
     sqlite(
         own_arena.base / "shop.db",
@@ -104,15 +104,15 @@ def test_views_that_call_what_acts_outside(own_arena, door: Door) -> None:
     )
     for view in ("evil", "tokens"):
         outcome = own_arena.call(
-            door, "register", "datasets/q", sql=f"select * from {view}", connection="sqlite:///../shop.db"
+            Door.CLI, "register", "datasets/q", sql=f"select * from {view}", connection="sqlite:///../shop.db"
         )
         assert_refused(outcome, 3)
 
 
-def test_columns_with_names_that_act_on_a_terminal(own_arena, door: Door) -> None:
+def test_columns_with_names_that_act_on_a_terminal(own_arena) -> None:
     sqlite(own_arena.base / "shop.db", "create table orders(id)")
     sql = 'select 1 as "x\\", 2 as "y: {}", 3 as "- !!python/name:os.system"'
-    outcome = own_arena.call(door, "register", "datasets/q", sql=sql, connection="sqlite:///../shop.db")
+    outcome = own_arena.call(Door.CLI, "register", "datasets/q", sql=sql, connection="sqlite:///../shop.db")
     assert outcome.exit_code == 0, outcome.said
     columns = own_arena.ada.registry.show("datasets/q").asset["spec"]["columns"]
     assert [column["name"] for column in columns] == ["x\\", "y: {}", "- !!python/name:os.system"]
@@ -172,16 +172,15 @@ def test_a_password_turns_up_nowhere(
         assert secret.encode() not in held
 
 
-def test_a_password_that_the_caller_writes_down_is_refused(own_arena, door: Door) -> None:
-    sqlite(own_arena.base / "shop.db", "create table orders(id)")
+def test_a_password_that_the_caller_writes_down_is_refused(arena, door: Door) -> None:
     leaks = {
         "sql": f"select 'postgresql://ada:{PASSWORD}@db/x' as x",
         "command": f"gitml register --connection postgresql://ada:{PASSWORD}@db/x",
         "message": f"from postgresql://ada:{PASSWORD}@db/x",
     }
     for option, text in leaks.items():
-        words = {"sql": "select 1 as x", "connection": "sqlite:///../shop.db", option: text}
-        outcome = own_arena.call(door, "register", "datasets/q", **words)
+        words = {"sql": "select 1 as x", "connection": "postgresql://127.0.0.1/x", option: text}
+        outcome = arena.call(door, "register", "datasets/q", **words)
         assert_refused(outcome, 3)
         assert PASSWORD not in outcome.said
 
