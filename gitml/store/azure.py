@@ -41,7 +41,7 @@ _NO_SPACE: Final = {"AccountLimitExceeded", "InsufficientStorage", "AccountRequi
 _HINTS: Final[Mapping[str, str]] = {
     "AuthenticationFailed": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS, and this machine's clock",
     "AuthorizationPermissionMismatch": "the identity needs the role Storage Blob Data Contributor",
-    "AuthorizationFailure": "the account's firewall or policy refuses this machine",
+    "AuthorizationFailure": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS; or the account's firewall refuses this machine",
 }
 
 _SOURCES: Final = (
@@ -338,7 +338,8 @@ def _endpoint(url: StoreUrl) -> str | None:
 def _refusal(error: sdk.HttpResponseError) -> Failure:
     """What an answer of the server means."""
     status = error.status_code or 0
-    code = str(getattr(error, "error_code", None) or "")
+    said = getattr(error, "error_code", None) or ""
+    code = str(getattr(said, "value", said))  # those that the SDK knows are members of an enumeration
     reason = f"{status} {code} {error.reason or ''}".strip()
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
     if code == "ContainerNotFound":
