@@ -1,0 +1,222 @@
+"""The program against real servers behind a network that is bad in ten ways, in three phases of a request.
+
+What passes again must not be noticed (exit 0); what does not pass ends in time with exit 7 or 8, and the same command
+again, with the network restored, reaches the goal.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import random
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from support.cli import InFolder, Ran
+from support.proxy import Proxy
+from support.remote import SCHEMES, Place, place
+from support.team import Team, git, read, write
+from support.toxics import BadNetwork, Phase, Toxic
+
+from gitml.api import Registry
+from gitml.registry import settings
+from gitml.store.remote_options import RemoteOptions
+
+SEED = os.environ.get("GITML_TEST_SEED", "1")
+STALL_S = 1.0
+SAMPLE = 24
+FOR_EVER = (Toxic.RESET, Toxic.BLACK_HOLE, Toxic.CUT_REPLY, Toxic.DOWN, Toxic.HALF_OPEN)
+CONTENTS = {"a.txt": b"alpha\n" * 50, "b/weights.bin": random.Random(5).randbytes(300_000)}
+
+
+@dataclass
+class Site:
+    """A registry with its bytes on a server, and what was done with it so far."""
+
+    place: Place
+    team: Team
+    base: Path
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def gitml(self) -> InFolder:
+        return InFolder(self.team.ada.folder)
+
+    def fresh(self) -> tuple[str, dict[str, bytes], Path]:
+        """Contents that nobody has registered: their name, the bytes, and the folder they lie in."""
+        name = f"n{secrets.token_hex(6)}"
+        contents = {**CONTENTS, "own.bin": secrets.token_bytes(120_000)}
+        return name, contents, write(self.base / name, contents)
+
+    def check(self, name: str, contents: dict[str, bytes]) -> None:
+        """The version is on the server, and a clone that has only git and the server can read it."""
+        place = self.base / f"read-{secrets.token_hex(4)}"
+        Registry(self.team.ada.folder).get(f"datasets/{name}@1", place)
+        assert read(place) == contents
+
+
+Act = Callable[[Site, str], Ran]
+
+
+def register(site: Site, name: str) -> Ran:
+    return site.gitml("register", f"datasets/{name}", str(site.base / name))
+
+
+def push(site: Site, name: str) -> Ran:
+    return site.gitml("push")
+
+
+def get(site: Site, name: str) -> Ran:
+    return site.gitml("get", "datasets/standing@1", "-o", str(site.base / f"got-{name}"))
+
+
+def verify(site: Site, name: str) -> Ran:
+    return site.gitml("verify", "datasets/standing@1", "--deep")
+
+
+def gc(site: Site, name: str) -> Ran:
+    return site.gitml("store", "gc", "--yes")
+
+
+def verify_all(site: Site, name: str) -> Ran:
+    return site.gitml("verify", "--all")
+
+
+ACTS: dict[str, Act] = {
+    "register": register, "push": push, "get": get, "verify": verify, "gc": gc, "verify-all": verify_all,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    server: str
+    verb: str
+    toxic: Toxic
+    phase: Phase
+    for_ever: bool
+    draw: int
+
+    def __str__(self) -> str:
+        kind = "for-ever" if self.for_ever else "once"
+        return f"{self.server}-{self.verb}-{self.toxic.name}-{self.phase.name}-{kind}-{self.draw}"
+
+
+def every_case() -> Iterator[Case]:
+    for server, verb, toxic, phase in itertools.product(SCHEMES, ACTS, Toxic, Phase):
+        for draw in range(2):
+            yield Case(server, verb, toxic, phase, False, draw)
+        if toxic in FOR_EVER:
+            yield Case(server, verb, toxic, phase, True, 0)
+
+
+def sampled() -> list[Case]:
+    """Some of all, so that each toxic and each server comes up equally often."""
+    chance = random.Random(f"network-{SEED}")
+    found, every = [], list(every_case())
+    for number, toxic in zip(range(SAMPLE), itertools.cycle(Toxic), strict=False):
+        server = list(SCHEMES)[number % len(SCHEMES)]
+        found.append(chance.choice([one for one in every if one.toxic is toxic and one.server == server]))
+    return sorted(set(found), key=str)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Site]:
+    return {}
+
+
+@pytest.fixture
+def site(
+    request: pytest.FixtureRequest,
+    sites: dict[str, Site],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Site:
+    """The site on the server of the case; with a short patience, as tests need it."""
+    server = request.node.callspec.params["case"].server
+    there = place(server, monkeypatch)
+    monkeypatch.setattr(settings, "RemoteOptions", functools.partial(RemoteOptions, stall_s=STALL_S))
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
+    if server not in sites:
+        base = tmp_path_factory.mktemp(server)
+        team = Team(base / "team", store=False)
+        monkeypatch.setenv("GITML_STORE_DEFAULT_URL", there.url)
+        team.ada.registry.register("datasets/standing", write(base / "standing", CONTENTS))
+        team.ada.registry.push()
+        sites[server] = Site(there, team, base)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_URL", sites[server].place.url)
+    return sites[server]
+
+
+def requests_of(site: Site, verb: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many requests the command makes when all is well."""
+    if verb not in site.counts:
+        name = prepared(site, verb)[0]
+        with Proxy(site.place.port) as proxy:
+            ran = through(site, proxy, monkeypatch, verb, name)
+            assert ran.exit_code == 0, ran
+            site.counts[verb] = len(proxy.log)
+    return site.counts[verb]
+
+
+def prepared(site: Site, verb: str) -> tuple[str, dict[str, bytes]]:
+    """What the command is about to need."""
+    name, contents, folder = site.fresh()
+    if verb == "push":
+        site.team.ada.registry.register(f"datasets/{name}", folder, offline=True)
+    return name, contents
+
+
+def through(site: Site, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, verb: str, name: str) -> Ran:
+    with monkeypatch.context() as patch:
+        patch.setenv(
+            "XDG_CACHE_HOME", str(site.base / f"cache-{secrets.token_hex(4)}")
+        )  # nothing is here already
+        patch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", site.place.at(proxy.port).endpoint_url)
+        return ACTS[verb](site, name)
+
+
+def judge(site: Site, verb: str, name: str, contents: dict[str, bytes]) -> None:
+    """The goal of the command."""
+    if verb in ("register", "push"):
+        site.check(name, contents)
+        assert git(site.team.ada.folder, "status", "--porcelain", "--", "datasets") == ""
+    if verb == "get":
+        assert read(site.base / f"got-{name}") == CONTENTS
+    site.check("standing", CONTENTS)
+
+
+def tried(site: Site, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = requests_of(site, case.verb, monkeypatch)
+    name, contents = prepared(site, case.verb)
+    monkeypatch.setenv("GITML_TIMEOUT_S", "3" if case.for_ever else "30")
+    request = random.Random(f"{case}-{SEED}").randint(1, count)
+    with BadNetwork(
+        site.place.port, case.toxic, case.phase, request=request, for_ever=case.for_ever
+    ) as network:
+        ran = through(site, network, monkeypatch, case.verb, name)
+        assert network.struck or case.verb == "push", (
+            f"request {request} of {count} never came: {network.log}"
+        )
+    if not case.for_ever:
+        assert ran.exit_code == 0, ran
+    elif ran.exit_code:
+        assert ran.exit_code in (7, 8), ran
+        assert ran.stderr.strip() and "Traceback" not in ran.stderr
+        again = ACTS[case.verb](site, name)
+        assert again.exit_code == 0, (ran, again)
+    judge(site, case.verb, name, contents)
+
+
+@pytest.mark.parametrize("case", sampled(), ids=str)
+def test_sampled_networks(case: Case, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried(site, case, monkeypatch)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", list(every_case()), ids=str)
+def test_every_network(case: Case, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried(site, case, monkeypatch)
