@@ -15,9 +15,9 @@ from gitml.model.requirements import (
     Approvals,
     Comparison,
     MetricRule,
-    UnknownRuleError,
     Requirements,
     Signed,
+    UnknownRuleError,
     check_shapes,
 )
 

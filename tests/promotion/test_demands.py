@@ -133,6 +133,9 @@ def test_owners_are_not_the_authors_and_case_does_not_matter() -> None:
     scene = demanding()
     scene.reviews = Reviews(approved_by=("CARL@EXAMPLE.COM", "Eve@Example.com"))
     assert scene.problems() == []
+    scene.require(approvals={"owners": {"models/*": ["@vision"]}})
+    scene.reviews = Reviews(approved_by=("CARL@EXAMPLE.COM",))
+    assert scene.problems() == []
     scene.reviews = None
     assert scene.problems() == []
 

@@ -147,6 +147,22 @@ def store_is_not_named(s: Scene) -> None:
     s.after[M3] = model_3(store="mine")
 
 
+def input_is_malformed(s: Scene) -> None:
+    s.after[D2] = s.after[D2].replace(b"schema: gitml/asset/v1", b"schema: gitml/asset/v9")
+
+
+def old_input_is_malformed(s: Scene) -> None:
+    bad = pointer("datasets/digits@1").replace(b"gitml/asset/v1", b"gitml/asset/v9")
+    s.before["datasets/digits/1/asset.yaml"] = s.after["datasets/digits/1/asset.yaml"] = bad
+    s.after[M3] = model_3({"datasets/digits@1": "datasets/digits@1"})
+
+
+def bytes_are_missing_and_files_unknown(s: Scene) -> None:
+    s.witness.without_bytes.add("models/digits@3")
+    s.witness.contents = None
+    s.require(formats={"models/*": ["*.md"]})
+
+
 def bytes_are_missing(s: Scene) -> None:
     s.witness.without_bytes.add("models/digits@3")
 
@@ -298,6 +314,9 @@ SPOILT: list[tuple[Callable[[Scene], None], set[str]]] = [
     (input_of_input_is_absent, {"inputs"}),
     (input_of_old_input_is_absent, {"inputs"}),
     (input_elsewhere_is_not_promoted, {"inputs"}),
+    (input_is_malformed, {"schema"}),
+    (old_input_is_malformed, {"inputs"}),
+    (bytes_are_missing_and_files_unknown, {"bytes"}),
     (store_is_not_named, {"bytes"}),
     (bytes_are_missing, {"bytes"}),
     (bytes_of_input_are_missing, {"bytes"}),
@@ -427,3 +446,42 @@ def test_every_objection_is_named_at_once() -> None:
     for spoil in (bytes_are_missing, touches_code, input_is_absent, unknown_requirement, not_on_source):
         spoil(scene)
     assert scene.rules() == {"bytes", "scope", "inputs", "require", "from"}
+
+
+def test_a_stage_file_that_cannot_be_read_is_no_move() -> None:
+    scene = allowed()
+    conflict_markers_in_stage_file(scene)
+    assert scene.case().moves == ()
+    scene.before, scene.after = scene.after, allowed().after
+    assert [(move.from_version, str(move.to_version)) for move in scene.case().moves] == [(None, "3")]
+
+
+def test_removing_beside_inputs_that_name_each_other() -> None:
+    """Hostile pointers cannot make it run for ever, nor stumble over what is nowhere."""
+    scene = allowed()
+    del scene.after["datasets/digits/1/asset.yaml"]
+    pins = {"models/digits@3": "models/digits@3", "datasets/gone@1": "datasets/gone@1"}
+    scene.after[D2] = pointer("datasets/digits@2", pins)
+    assert scene.rules() == {"inputs"}
+    scene.after["models/digits/2/asset.yaml"] = scene.before["models/digits/2/asset.yaml"]
+    scene.after[STAGE_FILE] = current("2")
+    assert scene.rules() == {"inputs", "write-once"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (copy_is_missing, "is missing"),
+        (copy_is_not_listed, "is none of the review copies"),
+        (copy_cannot_be_compared, "cannot be compared with"),
+        (copy_differs, "differs from"),
+        (touches_configuration, "the configuration"),
+        (touches_code, "a file that is no part of it"),
+        (stage_file_in_another_case, "looks like production.yaml"),
+        (two_files_in_two_cases, "differ only in the case"),
+    ],
+)
+def test_what_is_said(spoil: Callable[[Scene], None], words: str) -> None:
+    scene = allowed()
+    spoil(scene)
+    assert any(words in problem.message for problem in scene.problems())

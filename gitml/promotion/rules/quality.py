@@ -126,7 +126,7 @@ def _finite(value: Any) -> float | None:
     """The number a metric is; None where it is none that can be compared."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def fields(case: Case) -> Iterator[Problem]:

@@ -47,7 +47,7 @@ def _look_alikes(case: Case) -> Iterator[Problem]:
         if other:
             message = f"{path} and {other} differ only in the case or form of their letters"
             yield Problem(rule=Rule.SCHEMA, asset=path, message=message, hint="rename one")
-        elif case.stage and name != own and fold(name) == fold(own):
+        elif name != own and fold(name) == fold(own):
             message = f"{path} looks like {own}, which says what {case.stage} runs, and is another file"
             yield Problem(rule=Rule.SCHEMA, asset=path, message=message, hint="remove it")
 
