@@ -173,12 +173,20 @@ def start_sftp(port: int | None = None) -> Server:
     return start(port)
 
 
+def start_git_http(port: int | None = None) -> Server:
+    """Git over HTTP; see :mod:`git_http`."""
+    from .git_http import start  # noqa: TID252 - by either name of the package
+
+    return start(port)
+
+
 STARTERS: Mapping[str, Callable[[], Server]] = {
     "moto": start_moto,
     "azurite": start_azurite,
     "postgresql": start_postgresql,
     "ceph": start_ceph,
     "sftp": start_sftp,
+    "git-http": start_git_http,
 }
 _SHARED = frozenset({"ceph"})  # those that take long to start: one for all workers of a test session
 _keepers: list[subprocess.Popen[bytes]] = []  # they outlive this process, and end with the session
