@@ -97,6 +97,18 @@ _RULES: Final[tuple[tuple[re.Pattern[str], type[GitMLError], str, str | None], .
     ),
     (
         _words(
+            r"not valid: (is this a git repository|could not determine hash algorithm)",
+            r"no DAV locking support",
+            r"git-http-push failed",
+            r"bad line length character",
+            r"protocol error: (bad|unexpected)",
+        ),
+        NotFound,
+        "remote-not-git",
+        "what answers there is no git repository; check the address with: git remote -v",
+    ),
+    (
+        _words(
             r"Could not resolve host",
             r"Failed to connect",
             r"Connection (refused|reset|timed out|closed)",
@@ -160,6 +172,11 @@ _RULES: Final[tuple[tuple[re.Pattern[str], type[GitMLError], str, str | None], .
     (_words(r"unknown (option|switch|revision)"), UsageError, "git-usage", None),
 )
 
+_OF_SSH: Final = re.compile(
+    r"\AHost key verification failed|: Permission denied \(|\Assh: |\Akex_exchange_identification"
+)
+"""The line with which ssh says why it gave up; git only adds that it could not read."""
+
 _AMBIGUOUS: Final = _words(
     r"hung up unexpectedly",
     r"early EOF",
@@ -221,7 +238,8 @@ def first_words(stderr: str) -> str:
     """Return git's message as one line of bounded length without credentials."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote: error", "ERROR"))]
-    chosen = telling or lines
+    of_ssh = [line for line in lines if _OF_SSH.search(line) and line not in telling]
+    chosen = [*of_ssh[-1:], *telling] or lines
     words = "; ".join(re.sub(r"\A(?:fatal|error): ", "", line) for line in chosen[:3])
     printable = "".join(char if char.isprintable() else " " for char in words)
     return without_credentials(printable)[:400]

@@ -21,6 +21,7 @@ from gitml.git.urls import check_url, same_remote, without_credentials
 
 _UPLOAD: Final = "--upload-pack=git-upload-pack"
 _RECEIVE: Final = "--receive-pack=git-receive-pack"
+_MOST_WORDS: Final = 1000
 _WITH_HTTP: Final = "file:http:https:ssh"
 _STALE: Final = re.compile(
     r"stale info|fetch first|non-fast-forward|already exists|failed to (update|lock)|cannot lock ref|"
@@ -283,16 +284,26 @@ def _refspec(update: PushRef) -> str:
 def _results(result: Result, updates: Iterable[PushRef]) -> dict[str, PushResult]:
     wanted = {update.ref for update in updates}
     found = {}
+    spoken = _words_of_hooks(result.stderr)
     for line in result.text.split("\n"):
         flag, _, rest = line.partition("\t")
         names, _, summary = rest.partition("\t")
         ref = names.rpartition(":")[2]
         if len(flag) == 1 and ref in wanted:
-            found[ref] = _result(flag, summary)
+            found[ref] = _result(flag, summary, spoken)
     return found
 
 
-def _result(flag: str, summary: str) -> PushResult:
+def _words_of_hooks(stderr: str) -> str:
+    """What programs on the other side said, on one line of bounded length."""
+    lines = [
+        line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")
+    ]
+    text = "".join(char if char.isprintable() else " " for char in "; ".join(line for line in lines if line))
+    return without_credentials(text)[:_MOST_WORDS]
+
+
+def _result(flag: str, summary: str, spoken: str) -> PushResult:
     if flag == "=":
         return PushResult(status=PushStatus.UP_TO_DATE)
     if flag != "!":
@@ -301,4 +312,6 @@ def _result(flag: str, summary: str) -> PushResult:
     if _NOT_TRIED.search(reason):
         return PushResult(status=PushStatus.NOT_TRIED, reason=reason)
     status = PushStatus.STALE if _STALE.search(reason) else PushStatus.REFUSED
+    if spoken and reason.endswith("hook declined"):
+        reason = f"{reason}: {spoken}"
     return PushResult(status=status, reason=reason)

@@ -57,7 +57,7 @@ http {{
     location /busy/ {{ return 503; }}
     location /page/ {{
       default_type text/html;
-      return 200 "<html><body>Please log in</body></html>";
+      return 200 "<html>\n<body>\nPlease log in\n</body>\n</html>\n";
     }}
   }}
 }}
