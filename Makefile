@@ -42,6 +42,7 @@ bench: $(STAMP)
 
 nightly: $(STAMP)
 	GITML_TEST_PROFILE=nightly $(BIN)/python -m pytest -n $(JOBS) -m nightly
+	GITML_TEST_NO_FLOCK=1 $(BIN)/python -m pytest -n $(JOBS) -m "not nightly"
 
 clean:
 	rm -rf $(VENV) .bench demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,3 +221,64 @@ def test_sampled_networks(case: Case, site: Site, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("case", list(every_case()), ids=str)
 def test_every_network(case: Case, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     tried(site, case, monkeypatch)
+
+
+PACK_BYTES = 33 << 20
+JOBS = 2
+
+
+def cut(site: Site, size_mib: int, outage_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register a large file while the network is gone for a while: at most a pack for each worker goes twice."""
+    name = f"big{secrets.token_hex(4)}"
+    folder = site.base / name
+    folder.mkdir()
+    with (folder / "big.bin").open("wb") as stream:
+        for _ in range(size_mib):
+            stream.write(os.urandom(1 << 20))
+    monkeypatch.setenv("GITML_JOBS", str(JOBS))
+    stored = size_mib << 20
+    with Proxy(site.place.port) as network:
+        ended = threading.Event()
+        cut_at: list[int] = []
+
+        def sever() -> None:
+            while network.sent_bytes < stored // 3 and not ended.wait(0.005):
+                pass
+            cut_at.append(network.sent_bytes)
+            network.sever()
+            ended.wait(outage_s)
+            network.heal()
+
+        outage = threading.Thread(target=sever)
+        outage.start()
+        try:
+            ran = through(site, network, monkeypatch, "register", name)
+        finally:
+            ended.set()
+            outage.join()
+        assert ran.exit_code == 0, ran
+        assert cut_at[0] < stored // 2 < network.sent_bytes
+        assert network.sent_bytes < stored + JOBS * PACK_BYTES
+    (folder / "big.bin").unlink()
+
+
+@pytest.fixture
+def large(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """An empty site on the server that the test names."""
+    there = place(request.param, monkeypatch)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_URL", there.url)
+    return Site(there, Team(tmp_path / "team", store=False), tmp_path)
+
+
+@pytest.mark.parametrize("large", ["moto"], indirect=True)
+def test_a_cut_network_costs_a_pack_for_each_worker(large: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut(large, 160, 1, monkeypatch)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("large", SCHEMES, indirect=True)
+def test_a_network_cut_for_30_s_costs_a_pack_for_each_worker(
+    large: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(large, 1024, 30, monkeypatch)
