@@ -33,6 +33,14 @@ class MergeOutcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merging:
+    """How an attempt to merge ended, and in the forge's own words why it did not merge."""
+
+    outcome: MergeOutcome
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A person or program on the forge.
 
@@ -148,8 +156,8 @@ class Host(Protocol):
     def ask(self, number: int, reviewers: Sequence[str]) -> None:
         """Ask people for a review."""
 
-    def merge(self, number: int, *, head: str, message: str) -> MergeOutcome:
-        """Merge by a real merge commit, if the head is still this one."""
+    def merge(self, number: int, *, head: str, message: str) -> Merging:
+        """Merge by a real merge commit, if the head is still this one; one that is merged at this head is MERGED."""
 
     def merge_when_allowed(self, number: int, *, head: str) -> None:
         """Let the forge merge as soon as its own rules allow."""

@@ -180,6 +180,23 @@ def start_git_http(port: int | None = None) -> Server:
     return start(port)
 
 
+def start_forge(port: int | None = None) -> Server:
+    """The double of the hosted forges, with one empty project `team/registry`; see :mod:`forge.server`."""
+    port = port or free_port()
+    folder = Path(tempfile.mkdtemp(prefix="gitml-forge-"))
+    package = f"{__package__}.forge.server"
+    top = _TOP if package.startswith("tests.") else _TOP / "tests"
+    command = ["env", f"PYTHONPATH={top}", sys.executable, "-m", package, str(port), str(folder)]
+    process = spawn(command, folder, "log")
+    wait_until_ready(port, process, folder / "log")
+    return Server(
+        endpoint_url=f"http://127.0.0.1:{port}",
+        environment={"GITML_FORGE_TOKEN": "token-of-ada"},
+        processes=(process,),
+        folder=folder,
+    )
+
+
 STARTERS: Mapping[str, Callable[[], Server]] = {
     "moto": start_moto,
     "azurite": start_azurite,
@@ -187,6 +204,7 @@ STARTERS: Mapping[str, Callable[[], Server]] = {
     "ceph": start_ceph,
     "sftp": start_sftp,
     "git-http": start_git_http,
+    "forge": start_forge,
 }
 _SHARED = frozenset({"ceph"})  # those that take long to start: one for all workers of a test session
 _keepers: list[subprocess.Popen[bytes]] = []  # they outlive this process, and end with the session
