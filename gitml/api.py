@@ -8,7 +8,7 @@ report progress only to the `progress` they were given.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gitml.promotion import merge as _merge
     from gitml.promotion import plan as _plan
     from gitml.promotion import propose as _propose
+    from gitml.promotion import receive as _receive
     from gitml.promotion import rollback as _rollback
     from gitml.registry import care as _care
     from gitml.registry import checking as _checking
@@ -39,9 +40,12 @@ if TYPE_CHECKING:
     from gitml.registry import doctor as _doctor
     from gitml.registry import drafting as _drafting
     from gitml.registry import edit as _edit
+    from gitml.registry import hooks as _hooks
     from gitml.registry import initialise as _initialise
     from gitml.registry import lineage as _lineage
     from gitml.registry import listing as _listing
+    from gitml.registry import outgoing as _outgoing
+    from gitml.registry import pipelines as _pipelines
     from gitml.registry import placement as _placement
     from gitml.registry import referring as _referring
     from gitml.registry import register as _register
@@ -64,6 +68,7 @@ else:
     _merge = LazyModule("gitml.promotion.merge")
     _plan = LazyModule("gitml.promotion.plan")
     _rollback = LazyModule("gitml.promotion.rollback")
+    _receive = LazyModule("gitml.promotion.receive")
     _care = LazyModule("gitml.registry.care")
     _checking = LazyModule("gitml.registry.checking")
     _diff = LazyModule("gitml.registry.diff")
@@ -71,9 +76,12 @@ else:
     _doctor = LazyModule("gitml.registry.doctor")
     _edit = LazyModule("gitml.registry.edit")
     _initialise = LazyModule("gitml.registry.initialise")
+    _hooks = LazyModule("gitml.registry.hooks")
     _lineage = LazyModule("gitml.registry.lineage")
     _listing = LazyModule("gitml.registry.listing")
     _placement = LazyModule("gitml.registry.placement")
+    _outgoing = LazyModule("gitml.registry.outgoing")
+    _pipelines = LazyModule("gitml.registry.pipelines")
     _referring = LazyModule("gitml.registry.referring")
     _register = LazyModule("gitml.registry.register")
     _repair = LazyModule("gitml.registry.repair")
@@ -117,6 +125,62 @@ def doctor(path: Paths = ".", *, registry: Paths | None = None) -> _doctor.Diagn
 
 class Registry:
     """The registry of the nearest `gitml.yaml` at or above a folder.
+def install(
+    path: Paths = ".",
+    *,
+    server: Paths | None = None,
+    chain: bool = False,
+    uninstall: bool = False,
+    dry_run: bool = False,
+) -> _hooks.Installed:
+    """Set the hook of git that looks before a push: `pre-push` of a clone, or `pre-receive` of a server.
+
+    Args:
+        path: A folder of the clone.
+        server: A bare repository: from then on its stages move by request only. It needs GitML to be installed there.
+        chain: Keep a hook that is there already, and run it first.
+        uninstall: Take the hook away, and put back what was there before.
+        dry_run: Only say what would be done.
+
+    Raises:
+        NotFound: There is no repository.
+        UsageError: The server's repository is not bare.
+        Conflict: There is a hook that GitML did not write.
+    """
+    return _hooks.install(
+        Path(path),
+        server=None if server is None else Path(server),
+        chain=chain,
+        uninstall=uninstall,
+        dry_run=dry_run,
+    )
+
+
+def hook(
+    name: str,
+    *arguments: str,
+    updates: Iterable[str] = (),
+    path: Paths = ".",
+    registry: Paths | None = None,
+    progress: Progress = SILENT,
+) -> _outgoing.Hooked:
+    """Judge a push as git's hook; see :func:`install`.
+
+    Args:
+        name: `pre-push` or `pre-receive`.
+        arguments: What git gives the hook on its command line.
+        updates: What git gives it on its standard input.
+        path: Where git runs it.
+        registry: The registry's folder, if it is not at or above `path`.
+        progress: Where it reports to.
+
+    Raises:
+        UsageError: No such hook.
+        PolicyRefused: The push must not happen.
+    """
+    return _receive.run_hook(name, arguments, updates, path=Path(path), registry=registry, progress=progress)
+
+
 
     Args:
         path: Where the caller is; relative paths start there.
@@ -612,6 +676,11 @@ class Requests:
         return self._forge_to_change().approve(number, message)
 
     def reject(self, number: int, message: str) -> Request:
+    @property
+    def ci(self) -> Pipelines:
+        """The pipelines that check requests of this registry (`gitml ci`)."""
+        return Pipelines(self._open())
+
         """Reject the request, saying why.
 
         Raises:
@@ -622,6 +691,27 @@ class Requests:
 
     def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
         """Judge the request against the stage as it is now, and merge it.
+
+class Pipelines:
+    """The pipelines of build servers that judge requests."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._ws = workspace
+
+    def init(self, kind: str, *, force: bool = False, dry_run: bool = False) -> _pipelines.Pipeline:
+        """Write the pipeline that runs `check` on requests to stages, and `events` when they are merged.
+
+        Args:
+            kind: github, gitlab, azure, bitbucket or gitea.
+            force: Replace a file that is there.
+            dry_run: Only say what would be written.
+
+        Raises:
+            UsageError: No such kind.
+            Conflict: There is another pipeline in that file.
+        """
+        return _pipelines.write_pipeline(self._ws, kind, force=force, dry_run=dry_run)
+
 
         Raises:
             PolicyRefused: A rule is not satisfied; lists every reason.

@@ -91,8 +91,20 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "history",
                 "Show who put what on a stage, when, by which request.",
             ),
-            Entry("check", "gitml.cli.check", "check", "Judge a change by the rules of the branch it is for."),
+            Entry(
+                "check", "gitml.cli.check", "check", "Judge a change by the rules of the branch it is for."
+            ),
             Entry("events", "gitml.cli.check", "events", "Show what happened to assets between two commits."),
+        ),
+    ),
+    (
+        "Automate",
+        (
+            Entry("ci", "gitml.cli.ci", "ci", "Let a build server check requests."),
+            Entry("install", "gitml.cli.install", "install", "Set the git hooks that look before a push."),
+            Entry(
+                "hook", "gitml.cli.install", "hook", "Judge a push as git's hook; `gitml install` sets it."
+            ),
         ),
     ),
     (
@@ -129,6 +141,9 @@ STORE: tuple[Entry, ...] = (
         "Restore what a store lost, from whatever still has the bytes.",
     ),
 )
+CI: tuple[Entry, ...] = (
+    Entry("init", "gitml.cli.ci", "init", "Write the pipeline that checks requests to stages."),
+)
 PR: tuple[Entry, ...] = (
     Entry("list", "gitml.cli.pr", "list_", "List requests."),
     Entry("show", "gitml.cli.pr", "show", "Show a request with its reviews."),
@@ -146,5 +161,5 @@ def entries() -> dict[str, Entry]:
 
 def full_names() -> list[str]:
     """Every command as it is typed: `register`, `pr approve`, …"""
-    groups = {"store": STORE, "pr": PR}
+    groups = {"store": STORE, "pr": PR, "ci": CI}
     return [*entries(), *(f"{group} {entry.name}" for group, found in groups.items() for entry in found)]

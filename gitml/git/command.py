@@ -123,11 +123,13 @@ class GitCommand:
         cwd: Folder the command runs in.
         git_dir: Git folder of the work tree; None lets git look for it.
         work_tree: Top of the work tree; None when there is none.
+        incoming: Variables by which git sees what a push brings; see :mod:`gitml.git.quarantine`.
     """
 
     cwd: Path
     git_dir: Path | None = None
     work_tree: Path | None = None
+    incoming: tuple[tuple[str, str], ...] = ()
 
     def run(
         self,
@@ -226,7 +228,7 @@ class GitCommand:
             variables["GIT_DIR"] = str(self.git_dir)
             if self.work_tree is not None:
                 variables["GIT_WORK_TREE"] = str(self.work_tree)
-        return variables
+        return variables | dict(self.incoming)
 
 
 def _end(process: Process) -> None:

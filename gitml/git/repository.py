@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitml.errors import IntegrityError, NotFound, UsageError
-from gitml.git import checkout, discovery, exclude, history, journal, refs, remotes, signatures, trees
+from gitml.git import (
+    checkout,
+    discovery,
+    exclude,
+    history,
+    journal,
+    quarantine,
+    refs,
+    remotes,
+    signatures,
+    trees,
+)
 from gitml.git.command import GitCommand
 from gitml.git.names import (
     check_branch,
@@ -59,12 +70,17 @@ class Repository:
         object_format: `sha1` or `sha256`.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, incoming: Sequence[tuple[str, str]] = ()) -> None:
         self.top: Path | None = place.top
         self.git_dir: Path = place.git_dir
         self.common_dir: Path = place.common_dir
         self.object_format: str = place.object_format
-        self._git = GitCommand(cwd=place.top or place.git_dir, git_dir=place.git_dir, work_tree=place.top)
+        self._git = GitCommand(
+            cwd=place.top or place.git_dir,
+            git_dir=place.git_dir,
+            work_tree=place.top,
+            incoming=tuple(incoming),
+        )
         self._objects = ObjectReader(self._git)
 
     @classmethod
@@ -76,6 +92,16 @@ class Repository:
             AccessDenied: Git does not trust its owner.
         """
         return cls(discovery.find(Path(path)))
+
+    @classmethod
+    def receiving(cls, path: Path) -> Repository:
+        """Return the repository that holds a folder, with what a push brings, for a hook that judges it.
+
+        Raises:
+            NotFound, AccessDenied: As for :meth:`discover`; or the push's objects are said to be elsewhere.
+        """
+        place = discovery.find(Path(path))
+        return cls(place, incoming=quarantine.variables(place.common_dir))
 
     @classmethod
     def init(
@@ -108,6 +134,15 @@ class Repository:
     def is_bare(self) -> bool:
         """Whether there is no work tree."""
         return self.top is None
+
+    def hooks_folder(self) -> Path:
+        """Return the folder that git takes hooks from, as `core.hooksPath` says; it need not exist."""
+        found = self._git.run(
+            "rev-parse", "--path-format=absolute", "--git-path", "hooks",
+            hooks=True,
+            what="the folder of the hooks could not be found",
+        )  # fmt: skip
+        return Path(found.text)
 
     @property
     def is_shallow(self) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from gitml import api
 from gitml.cli.app import root
 from gitml.cli.click_parts import Command, LazyGroup
-from gitml.cli.commands import PR, STORE, entries, full_names
+from gitml.cli.commands import CI, PR, STORE, entries, full_names
 
 # Python's words that the shell cannot have, or has already: parameter of the command -> parameter of the method.
 RENAMED = {
@@ -28,11 +28,17 @@ RENAMED = {
     "alias": {"alias_": "alias"},
 }
 # What only prints differently, or ends with another exit code.
-PRINTING = {"check": {"markdown"}, "show": {"raw"}, "diff": {"exit_code"}, "status": {"exit_code"}, "lineage": {"format_"}}
+PRINTING = {
+    "check": {"markdown"},
+    "show": {"raw"},
+    "diff": {"exit_code"},
+    "status": {"exit_code"},
+    "lineage": {"format_"},
+}
 # Options whose words are two values of one parameter, or a word that Python keeps for itself.
 VALUES = {("lineage", "--up"), ("lineage", "--down"), ("store repair", "--from")}
 WITHOUT_TWIN = {"completion", "demo"}
-COMMANDS = [name for name in full_names() if name not in {"pr", "store"}]
+COMMANDS = [name for name in full_names() if name not in {"ci", "pr", "store"}]
 
 
 def command_of(name: str) -> click.Command:
@@ -45,7 +51,7 @@ def command_of(name: str) -> click.Command:
     return found
 
 
-MODULE_LEVEL = {"init", "doctor"}
+MODULE_LEVEL = {"init", "doctor", "install", "hook"}
 """Verbs that work where there is no registry yet."""
 
 
@@ -54,7 +60,7 @@ def method_of(name: str) -> Callable[..., Any]:
     if name in MODULE_LEVEL:
         found: Callable[..., Any] = getattr(api, name)
         return found
-    owner = {"": api.Registry, "pr": api.Requests, "store": api.Stores}[group]
+    owner = {"": api.Registry, "pr": api.Requests, "store": api.Stores, "ci": api.Pipelines}[group]
     method: Callable[..., Any] = getattr(owner, verb)
     return method
 
@@ -70,7 +76,12 @@ def test_parameters(name: str) -> None:
     signature = inspect.signature(method_of(name))
     renamed = RENAMED.get(name, {})
     ours = {renamed.get(str(parameter.name), str(parameter.name)) for parameter in own_parameters(name)}
-    where = {"self", "path", "registry"}  # said by -C and -R, which every command takes
+    where = {
+        "self",
+        "path",
+        "registry",
+        "progress",
+    }  # said by -C and -R, which every command takes, or its own
     assert ours == set(signature.parameters) - where
 
 
@@ -100,14 +111,19 @@ def test_defaults(name: str) -> None:
 
 
 def test_every_verb_has_a_command() -> None:
-    verbs = {name for name in vars(api.Registry) if not name.startswith("_")} - {"open", "requests", "stores"}
+    verbs = {name for name in vars(api.Registry) if not name.startswith("_")} - {
+        "open",
+        "requests",
+        "stores",
+        "ci",
+    }
     assert verbs | MODULE_LEVEL == {name for name in COMMANDS if " " not in name} - WITHOUT_TWIN
-    for owner, section in ((api.Requests, PR), (api.Stores, STORE)):
+    for owner, section in ((api.Requests, PR), (api.Stores, STORE), (api.Pipelines, CI)):
         assert {name for name in vars(owner) if not name.startswith("_")} == {entry.name for entry in section}
 
 
 def test_what_is_not_built_is_absent() -> None:
-    absent = {"install", "ci"}
+    absent = {"run", "exp", "report", "serve", "ui", "import", "export"}
     assert not absent & {word for name in full_names() for word in name.split()}
 
 
@@ -121,7 +137,9 @@ def test_promote_takes_exactly_these_letters() -> None:
 @pytest.mark.parametrize("name", full_names())
 def test_help(name: str) -> None:
     command = command_of(name)
-    section = {"pr": PR, "store": STORE}.get(name.split()[0], ()) if " " in name else entries().values()
+    section = (
+        {"ci": CI, "pr": PR, "store": STORE}.get(name.split()[0], ()) if " " in name else entries().values()
+    )
     entry = next(one for one in section if one.name == name.split()[-1])
     assert (command.help or "").split("\n\n")[0].replace("\n", " ").strip() == entry.summary
     assert getattr(importlib.import_module(entry.module), entry.attribute) is command

@@ -34,9 +34,12 @@ from gitml.registry.checking import StoreCheck
 from gitml.registry.diff import Difference
 from gitml.registry.doctor import Diagnosis
 from gitml.registry.edit import Edited
+from gitml.registry.hooks import Installed
 from gitml.registry.initialise import Initialised
 from gitml.registry.lineage import Lineage
 from gitml.registry.listing import Listing, Shown
+from gitml.registry.outgoing import Hooked
+from gitml.registry.pipelines import Pipeline
 from gitml.registry.placement import Placement
 from gitml.registry.register import Registered
 from gitml.registry.repair import Repaired
@@ -54,6 +57,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 RESULTS: dict[str, type | dict[str, Any]] = {
     "alias": Edited,
     "check": Checked,
+    "ci init": Pipeline,
     "completion": {"shell": str, "script": str},
     "demo": Demonstration,
     "deprecate": Edited,
@@ -62,7 +66,9 @@ RESULTS: dict[str, type | dict[str, Any]] = {
     "events": Events,
     "get": Placement,
     "history": History,
+    "hook": Hooked,
     "init": Initialised,
+    "install": Installed,
     "lineage": Lineage,
     "list": Listing,
     "pr approve": Request,
@@ -97,8 +103,10 @@ ALSO: dict[str, type] = {"verify": HistoryVerification}
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
 PLANNED = {
     "alias",
+    "ci init",
     "deprecate",
     "init",
+    "install",
     "pr merge",
     "pull",
     "push",
