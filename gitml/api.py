@@ -67,21 +67,21 @@ else:
     _history = LazyModule("gitml.promotion.history")
     _merge = LazyModule("gitml.promotion.merge")
     _plan = LazyModule("gitml.promotion.plan")
-    _rollback = LazyModule("gitml.promotion.rollback")
     _receive = LazyModule("gitml.promotion.receive")
+    _rollback = LazyModule("gitml.promotion.rollback")
     _care = LazyModule("gitml.registry.care")
     _checking = LazyModule("gitml.registry.checking")
     _diff = LazyModule("gitml.registry.diff")
     _drafting = LazyModule("gitml.registry.drafting")
     _doctor = LazyModule("gitml.registry.doctor")
     _edit = LazyModule("gitml.registry.edit")
-    _initialise = LazyModule("gitml.registry.initialise")
     _hooks = LazyModule("gitml.registry.hooks")
+    _initialise = LazyModule("gitml.registry.initialise")
     _lineage = LazyModule("gitml.registry.lineage")
     _listing = LazyModule("gitml.registry.listing")
-    _placement = LazyModule("gitml.registry.placement")
     _outgoing = LazyModule("gitml.registry.outgoing")
     _pipelines = LazyModule("gitml.registry.pipelines")
+    _placement = LazyModule("gitml.registry.placement")
     _referring = LazyModule("gitml.registry.referring")
     _register = LazyModule("gitml.registry.register")
     _repair = LazyModule("gitml.registry.repair")
@@ -123,8 +123,6 @@ def doctor(path: Paths = ".", *, registry: Paths | None = None) -> _doctor.Diagn
     return _doctor.diagnose(path, registry)
 
 
-class Registry:
-    """The registry of the nearest `gitml.yaml` at or above a folder.
 def install(
     path: Paths = ".",
     *,
@@ -181,6 +179,8 @@ def hook(
     return _receive.run_hook(name, arguments, updates, path=Path(path), registry=registry, progress=progress)
 
 
+class Registry:
+    """The registry of the nearest `gitml.yaml` at or above a folder.
 
     Args:
         path: Where the caller is; relative paths start there.
@@ -628,6 +628,11 @@ def hook(
         return _events.events(self._open(), commits)
 
     @property
+    def ci(self) -> Pipelines:
+        """The pipelines that check requests of this registry (`gitml ci`)."""
+        return Pipelines(self._open())
+
+    @property
     def requests(self) -> Requests:
         """The requests of this registry's forge (`gitml pr`)."""
         return Requests(self._open())
@@ -636,6 +641,27 @@ def hook(
     def stores(self) -> Stores:
         """The stores of this registry (`gitml store`)."""
         return Stores(self._open, caller=self._path, progress=self._progress)
+
+
+class Pipelines:
+    """The pipelines of build servers that judge requests."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._ws = workspace
+
+    def init(self, kind: str, *, force: bool = False, dry_run: bool = False) -> _pipelines.Pipeline:
+        """Write the pipeline that runs `check` on requests to stages, and `events` when they are merged.
+
+        Args:
+            kind: github, gitlab, azure, bitbucket or gitea.
+            force: Replace a file that is there.
+            dry_run: Only say what would be written.
+
+        Raises:
+            UsageError: No such kind.
+            Conflict: There is another pipeline in that file.
+        """
+        return _pipelines.write_pipeline(self._ws, kind, force=force, dry_run=dry_run)
 
 
 class Requests:
@@ -676,11 +702,6 @@ class Requests:
         return self._forge_to_change().approve(number, message)
 
     def reject(self, number: int, message: str) -> Request:
-    @property
-    def ci(self) -> Pipelines:
-        """The pipelines that check requests of this registry (`gitml ci`)."""
-        return Pipelines(self._open())
-
         """Reject the request, saying why.
 
         Raises:
@@ -691,27 +712,6 @@ class Requests:
 
     def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
         """Judge the request against the stage as it is now, and merge it.
-
-class Pipelines:
-    """The pipelines of build servers that judge requests."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._ws = workspace
-
-    def init(self, kind: str, *, force: bool = False, dry_run: bool = False) -> _pipelines.Pipeline:
-        """Write the pipeline that runs `check` on requests to stages, and `events` when they are merged.
-
-        Args:
-            kind: github, gitlab, azure, bitbucket or gitea.
-            force: Replace a file that is there.
-            dry_run: Only say what would be written.
-
-        Raises:
-            UsageError: No such kind.
-            Conflict: There is another pipeline in that file.
-        """
-        return _pipelines.write_pipeline(self._ws, kind, force=force, dry_run=dry_run)
-
 
         Raises:
             PolicyRefused: A rule is not satisfied; lists every reason.
