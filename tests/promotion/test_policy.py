@@ -213,6 +213,11 @@ def type_in_another_case(s: Scene) -> None:
     s.after["Models/digits/3/asset.yaml"] = s.after[M3]
 
 
+def folder_in_another_case(s: Scene) -> None:
+    s.shape = Shape.BY_BRANCH
+    s.after["models/Digits/notes.md"] = b"mine\n"
+
+
 def stage_file_in_another_case(s: Scene) -> None:
     s.shape = Shape.BY_BRANCH
     s.after["models/ghosts/Production.yaml"] = current("3")
@@ -300,6 +305,7 @@ SPOILT: list[tuple[Callable[[Scene], None], set[str]]] = [
     (same_version_twice, {"write-once"}),
     (two_files_in_two_cases, {"schema"}),
     (type_in_another_case, {"schema"}),
+    (folder_in_another_case, {"schema"}),
     (stage_file_in_another_case, {"schema"}),
     (copy_differs, {"review"}),
     (copy_is_not_listed, {"review"}),

@@ -187,6 +187,11 @@ def empty_signature(s: Scene) -> None:
     s.after[M3] = three(spec={"signature": {}})
 
 
+def empty_list(s: Scene) -> None:
+    s.require(**RULES | {"fields": {"models/*": ["spec.signature.inputs"]}})
+    s.after[M3] = three(spec={"signature": {"inputs": []}})
+
+
 def no_description(s: Scene) -> None:
     s.after[M3] = three(description=None)
 
@@ -321,6 +326,7 @@ DEMANDS: list[tuple[Callable[[Scene], None], set[str]]] = [
     (no_label, {"fields"}),
     (no_signature, {"fields"}),
     (empty_signature, {"fields"}),
+    (empty_list, {"fields"}),
     (no_description, {"fields"}),
     (input_has_no_field, {"fields"}),
     (pickle_among_the_files, {"formats"}),
