@@ -52,7 +52,7 @@ def __getattr__(name: str) -> Any:
     if name in _VERBS:
         from gitml.api import Registry
 
-        return getattr(Registry(), name)
+        return getattr(Registry(needed=False), name)
     if name == "GitMLError":
         from gitml.errors import GitMLError
 

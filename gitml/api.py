@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitml._lazy import LazyModule
-from gitml.errors import UsageError
+from gitml.errors import NotFound, UsageError
 from gitml.model.progress import SILENT, Progress
 from gitml.registry.workspace import Workspace
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gitml.registry import initialise as _initialise
     from gitml.registry import lineage as _lineage
     from gitml.registry import listing as _listing
+    from gitml.registry import others as _others
     from gitml.registry import outgoing as _outgoing
     from gitml.registry import pipelines as _pipelines
     from gitml.registry import placement as _placement
@@ -81,6 +82,7 @@ else:
     _listing = LazyModule("gitml.registry.listing")
     _outgoing = LazyModule("gitml.registry.outgoing")
     _pipelines = LazyModule("gitml.registry.pipelines")
+    _others = LazyModule("gitml.registry.others")
     _placement = LazyModule("gitml.registry.placement")
     _referring = LazyModule("gitml.registry.referring")
     _register = LazyModule("gitml.registry.register")
@@ -187,6 +189,7 @@ class Registry:
         registry: The registry's folder, if it is not at or above `path`.
         jobs: Worker threads for transfers; None lets GitML choose.
         progress: Where long work reports to.
+        needed: Whether there has to be one; without it, what reads another registry (`REPO//…`) works all the same.
 
     Raises:
         NotFound: There is no repository, or no registry in it.
@@ -199,16 +202,37 @@ class Registry:
         registry: Paths | None = None,
         jobs: int | None = None,
         progress: Progress = SILENT,
+        needed: bool = True,
     ) -> None:
         self._path = path
         self._registry = registry
         self._jobs = jobs
         self._progress = progress
-        self._open()
+        self._repo: Repository | None = None
+        try:
+            self._repo = self._open().repo
+        except NotFound as error:
+            if needed or error.code not in ("not-a-repository", "no-registry"):
+                raise
 
     def _open(self) -> Workspace:
         """A fresh view, so that a long-lived Registry sees what others did since."""
-        return Workspace.open(self._path, self._registry, progress=self._progress, jobs=self._jobs)
+        return Workspace.open(
+            self._path, self._registry, progress=self._progress, jobs=self._jobs, repo=self._repo
+        )
+
+    def _open_for(self, ref: str, *, cached: bool = False) -> tuple[Workspace, str]:
+        """The registry that a reference is about, which may be another one, and the reference inside it."""
+        if not (cached or "//" in ref):
+            return self._open(), ref
+        return _others.open_other(
+            ref,
+            self._open,
+            caller=Path(self._path).resolve(),
+            progress=self._progress,
+            jobs=self._jobs,
+            cached=cached,
+        )
 
     def _open_to_change(self, *, dry_run: bool = False) -> Workspace:
         """As :meth:`_open`; what a killed run left half done is settled first, even if nothing else is to do."""
@@ -325,39 +349,54 @@ class Registry:
         rev: str | None = None,
         where: Sequence[str] = (),
         sort: str | None = None,
+        cached: bool = False,
     ) -> _listing.Listing:
         """List the newest version of each asset, or every version of one.
 
         Args:
-            pattern: None, TYPE, or TYPE/NAME.
+            pattern: None, TYPE, or TYPE/NAME; `REPO//` before it for another registry.
             rev: Branch, tag or commit to read instead of HEAD.
             where: `FIELD=VALUE` and the like (`!= < <= > >=`); all must hold.
             sort: Field to sort by; `-` before it for descending.
+            cached: Of another registry: what was read last, without asking it.
 
         Raises:
             NotFound: No such asset or revision.
             UsageError: A condition or field is malformed.
         """
         conditions = [_where.parse_where(text) for text in where]
-        return _listing.list_versions(self._open(), pattern, rev=rev, where=conditions, sort=sort)
+        ws, inner = self._open_for(pattern or "", cached=cached)
+        return _listing.list_versions(ws, inner or None, rev=rev, where=conditions, sort=sort)
 
     def show(
-        self, ref: str, *, rev: str | None = None, files: bool = False, lineage: bool = False
+        self,
+        ref: str,
+        *,
+        rev: str | None = None,
+        files: bool = False,
+        lineage: bool = False,
+        cached: bool = False,
     ) -> _listing.Shown:
-        """Everything the registry says of one version.
+        """Everything the registry, or another one (`REPO//…`), says of one version.
 
         Raises:
             NotFound: No such version; with `files`, no bytes of it.
+            StoreUnavailable: The other registry cannot be reached; `cached` does not ask it.
         """
-        return _listing.show(self._open(), ref, rev=rev, files=files, lineage=lineage)
+        ws, inner = self._open_for(ref, cached=cached)
+        return _listing.show(ws, inner, rev=rev, files=files, lineage=lineage)
 
-    def diff(self, a: str, b: str, *, rev: str | None = None) -> _diff.Difference:
-        """Fields, metrics, params and files in which two versions differ.
+    def diff(self, a: str, b: str, *, rev: str | None = None, cached: bool = False) -> _diff.Difference:
+        """Fields, metrics, params and files in which two versions differ, be they of one registry or of two.
 
         Raises:
             NotFound: No such version, or no bytes of it.
+            StoreUnavailable: Another registry cannot be reached; `cached` does not ask it.
         """
-        return _diff.diff(self._open(), a, b, rev=rev)
+        (old, old_ref), (new, new_ref) = (
+            self._open_for(ref, cached=cached and "//" in ref) for ref in (a, b)
+        )
+        return _diff.diff(old, old_ref, new_ref, rev=rev, other=new)
 
     def get(
         self,
@@ -368,35 +407,40 @@ class Registry:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         force: bool = False,
+        cached: bool = False,
         dry_run: bool = False,
     ) -> _placement.Placement:
         """Place the contents of a version in a folder, verified; only what differs is written.
 
         Args:
-            ref: The version, or a file or folder in it (`REF:PATH`).
-            output: The folder; default is TYPE/NAME/VERSION in the work tree.
+            ref: The version, or a file or folder in it (`REF:PATH`); `REPO//` before it for another registry.
+            output: The folder; default is TYPE/NAME/VERSION in the work tree, or below `path` for another registry.
             rev: Branch, tag or commit to read instead of HEAD.
             include, exclude: Anchored globs; `*` stops at `/`, `**` does not.
             force: Write over files that are in the way.
+            cached: Of another registry: what was read last, without asking it where its branches are.
             dry_run: Plan only.
 
         Raises:
             NotFound: No such version, path, or bytes.
             Conflict: Files are in the way.
             IntegrityError: Bytes in the store are wrong; none of them is left in place.
+            StoreUnavailable: The store, or the other registry, cannot be reached.
         """
+        ws, inner = self._open_for(ref, cached=cached)
         return _placement.get(
-            self._open(), ref, output, rev=rev, include=include, exclude=exclude, force=force, dry_run=dry_run
+            ws, inner, output, rev=rev, include=include, exclude=exclude, force=force, dry_run=dry_run
         )
 
-    def open(self, ref: str, *, rev: str | None = None) -> io.RawIOBase:
+    def open(self, ref: str, *, rev: str | None = None, cached: bool = False) -> io.RawIOBase:
         """Open one file of a version (`REF:PATH`) for reading; only what is read is fetched, all of it verified.
 
         Raises:
             UsageError: The reference names no file.
             NotFound: No such version or file.
         """
-        return _stored.open_file(self._open(), ref, rev=rev)
+        ws, inner = self._open_for(ref, cached=cached)
+        return _stored.open_file(ws, inner, rev=rev)
 
     def pull(
         self,
@@ -470,7 +514,9 @@ class Registry:
         if history is not None:
             if refs or all or deep or part or within:
                 raise UsageError(
-                    "the history of a stage is verified alone", code="alone", hint=f"gitml verify --history {history}"
+                    "the history of a stage is verified alone",
+                    code="alone",
+                    hint=f"gitml verify --history {history}",
                 )
             return _audit.verify_history(self._open(), history)
         return _verification.verify(self._open(), refs, every=all, deep=deep, part=part, within=within)
@@ -511,7 +557,9 @@ class Registry:
             dry_run=dry_run,
         )
 
-    def lineage(self, ref: str, *, rev: str | None = None, direction: str = "up") -> _lineage.Lineage:
+    def lineage(
+        self, ref: str, *, rev: str | None = None, direction: str = "up", cached: bool = False
+    ) -> _lineage.Lineage:
         """What a version was made from (`up`), or what was made from it (`down`).
 
         Raises:
@@ -524,7 +572,8 @@ class Registry:
             raise UsageError(
                 f"direction {direction!r} is neither up nor down", hint="--up or --down"
             ) from error
-        return _lineage.lineage(self._open(), ref, rev=rev, direction=way)
+        ws, inner = self._open_for(ref, cached=cached)
+        return _lineage.lineage(ws, inner, rev=rev, direction=way)
 
     def promote(
         self,

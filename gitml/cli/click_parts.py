@@ -305,6 +305,13 @@ def dry_run_option(function: Function) -> Function:
     )
 
 
+def cached_option(function: Function) -> Function:
+    """`--cached`."""
+    return click.option(
+        "--cached", is_flag=True, help="Of another registry (REPO//…): what was read last, without asking it."
+    )(function)
+
+
 def rev_option(function: Function) -> Function:
     """`--rev`."""
     return click.option("--rev", metavar="REV", help="Read this branch, tag or commit instead of HEAD.")(

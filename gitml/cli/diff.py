@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, rev_option
+from gitml.cli.click_parts import cached_option, command, rev_option
 from gitml.cli.session import Session
 
 
@@ -17,14 +17,15 @@ from gitml.cli.session import Session
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @rev_option
+@cached_option
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where they differ.")
-def diff(session: Session, a: str, b: str, *, rev: str | None, exit_code: bool) -> None:
+def diff(session: Session, a: str, b: str, *, rev: str | None, cached: bool, exit_code: bool) -> None:
     """Compare two versions.
 
     Tells the fields, metrics and parameters that differ, the files that were added, removed and changed, and
     the bytes that going from A to B would move.
     """
-    result = session.registry().diff(a, b, rev=rev)
+    result = session.registry(a, b).diff(a, b, rev=rev, cached=cached)
     session.finish(result, render.difference, refs=[] if result.equal else [result.old, result.new])
     if exit_code and not result.equal:
         raise click.exceptions.Exit(1)

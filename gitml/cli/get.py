@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from gitml.cli import render_work as render
-from gitml.cli.click_parts import command, dry_run_option, rev_option
+from gitml.cli.click_parts import cached_option, command, dry_run_option, rev_option
 from gitml.cli.session import Session
 
 
@@ -17,6 +17,7 @@ from gitml.cli.session import Session
     examples=[
         "gitml get models/digits@production -o model",
         "gitml get datasets/digits@1 -I 'images/**' -X '*.tmp'",
+        "gitml get https://git.example.com/team/registry//models/digits@production -o model",
     ],
 )
 @click.argument("ref", metavar="REF")
@@ -31,6 +32,7 @@ from gitml.cli.session import Session
 )
 @click.option("-X", "--exclude", metavar="GLOB", multiple=True, help="Not these files.")
 @click.option("--force", is_flag=True, help="Write over files that are in the way.")
+@cached_option
 @dry_run_option
 def get(
     session: Session,
@@ -41,13 +43,24 @@ def get(
     include: Sequence[str],
     exclude: Sequence[str],
     force: bool,
+    cached: bool,
     dry_run: bool,
 ) -> None:
     """Place the contents of a version in a folder.
 
     Every byte is verified, and only what differs is written; run again after an interruption, it goes on.
+
+    A version of another registry is REPO//REF, where REPO is a name of `registries:` in gitml.yaml, or a git URL; that
+    needs no clone and no registry here, and without -o places the contents below the current folder.
     """
-    result = session.registry().get(
-        ref, output, rev=rev, include=include, exclude=exclude, force=force, dry_run=dry_run
+    result = session.registry(ref).get(
+        ref,
+        output,
+        rev=rev,
+        include=include,
+        exclude=exclude,
+        force=force,
+        cached=cached,
+        dry_run=dry_run,
     )
     session.finish(result, render.placement, refs=[result.ref], dry_run=dry_run)

@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, rev_option
+from gitml.cli.click_parts import cached_option, command, rev_option
 from gitml.cli.session import Session
 
 
@@ -23,6 +23,7 @@ from gitml.cli.session import Session
 @click.option("--up", "direction", flag_value="up", default=True, help="What it was made from; the default.")
 @click.option("--down", "direction", flag_value="down", help="What was made from it.")
 @rev_option
+@cached_option
 @click.option(
     "--format",
     "format_",
@@ -30,10 +31,12 @@ from gitml.cli.session import Session
     default="tree",
     help="Form of the output.",
 )
-def lineage(session: Session, ref: str, *, direction: str, rev: str | None, format_: str) -> None:
+def lineage(
+    session: Session, ref: str, *, direction: str, rev: str | None, cached: bool, format_: str
+) -> None:
     """Show what a version was made from, or what uses it."""
     session.json = session.json or format_ == "json"
-    result = session.registry().lineage(ref, rev=rev, direction=direction)
+    result = session.registry(ref).lineage(ref, rev=rev, direction=direction, cached=cached)
     text = (
         partial(render.lineage_mermaid, down=direction == "down")
         if format_ == "mermaid"

@@ -7,30 +7,43 @@ from collections.abc import Sequence
 import click
 
 from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, rev_option
+from gitml.cli.click_parts import cached_option, command, rev_option
 from gitml.cli.session import Session
 
 
 @command(
     "list",
-    arguments=[("TYPE[/NAME]", "One type, or every version of one asset; all assets if left out.")],
+    arguments=[
+        (
+            "TYPE[/NAME]",
+            "One type, or every version of one asset; all assets if left out. REPO// before it: of another registry.",
+        )
+    ],
     examples=[
         "gitml list models",
+        "gitml list git@git.example.com:team/registry//models",
         "gitml list models/digits --where 'metrics.accuracy>=0.9' --sort -accuracy",
     ],
 )
 @click.argument("pattern", metavar="[TYPE[/NAME]]", required=False)
 @rev_option
+@cached_option
 @click.option(
     "--where", metavar="EXPR", multiple=True, help="FIELD=|!=|<|<=|>|>=VALUE; repeatable, all must hold."
 )
 @click.option("--sort", metavar="KEY", help="Field to sort by; a `-` before it: greatest first.")
 def list_(
-    session: Session, pattern: str | None, *, rev: str | None, where: Sequence[str], sort: str | None
+    session: Session,
+    pattern: str | None,
+    *,
+    rev: str | None,
+    cached: bool,
+    where: Sequence[str],
+    sort: str | None,
 ) -> None:
     """List assets, or the versions of one.
 
     Shows the newest version of each asset that is not deprecated, with the stages that run it.
     """
-    result = session.registry().list(pattern, rev=rev, where=where, sort=sort)
+    result = session.registry(pattern).list(pattern, rev=rev, where=where, sort=sort, cached=cached)
     session.finish(result, render.listing, refs=[row.ref for row in result.versions])

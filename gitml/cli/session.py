@@ -56,11 +56,14 @@ class Session:
             self._reporter = reporter(sys.stderr, quiet=self.quiet)
         return self._reporter
 
-    def registry(self) -> Registry:
-        """The registry that this command works on."""
+    def registry(self, *refs: str | None) -> Registry:
+        """The registry that this command works on; there may be none where all references are to others."""
         from gitml.api import Registry
 
-        return Registry(".", registry=self.registry_path, jobs=self.jobs, progress=self.progress)
+        needed = not refs or any(ref is None or "//" not in ref for ref in refs)
+        return Registry(
+            ".", registry=self.registry_path, jobs=self.jobs, progress=self.progress, needed=needed
+        )
 
     def stores(self) -> Stores:
         """The stores of that registry; there may be none, for commands that can do without."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, rev_option
+from gitml.cli.click_parts import cached_option, command, rev_option
 from gitml.cli.session import Session
 
 
@@ -16,10 +16,13 @@ from gitml.cli.session import Session
 )
 @click.argument("ref", metavar="REF")
 @rev_option
+@cached_option
 @click.option("--files", is_flag=True, help="List the files of its contents.")
 @click.option("--lineage", is_flag=True, help="Show what it was made from.")
 @click.option("--raw", is_flag=True, help="Print the pointer as it stands in git.")
-def show(session: Session, ref: str, *, rev: str | None, files: bool, lineage: bool, raw: bool) -> None:
+def show(
+    session: Session, ref: str, *, rev: str | None, cached: bool, files: bool, lineage: bool, raw: bool
+) -> None:
     """Show everything the registry says of a version."""
-    result = session.registry().show(ref, rev=rev, files=files, lineage=lineage)
+    result = session.registry(ref).show(ref, rev=rev, files=files, lineage=lineage, cached=cached)
     session.finish(result, render.pointer_text if raw else render.shown, refs=[result.ref])

@@ -19,7 +19,7 @@ from gitml.git.names import check_branch, check_oid, check_ref, check_refspec, c
 from gitml.git.types import ANY, PushRef, PushResult, PushStatus, Upstream
 from gitml.git.urls import check_url, same_remote, without_credentials
 
-_UPLOAD: Final = "--upload-pack=git-upload-pack"
+UPLOAD: Final = "--upload-pack=git-upload-pack"
 _RECEIVE: Final = "--receive-pack=git-receive-pack"
 _MOST_WORDS: Final = 1000
 _WITH_HTTP: Final = "file:http:https:ssh"
@@ -104,7 +104,7 @@ def clone(url: str, path: Path, *, bare: bool, depth: int | None) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Conflict(f"{path} exists and is not empty", code="clone-target")
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = ["--no-recurse-submodules", "--no-local", "--template=", _UPLOAD]
+    options = ["--no-recurse-submodules", "--no-local", "--template=", UPLOAD]
     options += ["--bare"] if bare else []
     options += [f"--depth={int(depth)}"] if depth is not None else []
     git = GitCommand(cwd=path.parent.absolute())
@@ -112,7 +112,7 @@ def clone(url: str, path: Path, *, bare: bool, depth: int | None) -> None:
     source = str(Path.cwd() / address) if _is_relative(address) else address
     git.run(
         "clone", "--quiet", *options, "--end-of-options", source, target,
-        env=_protocols(address),
+        env=protocols(address),
         what=f"{without_credentials(address)} could not be cloned",
     )  # fmt: skip
 
@@ -122,8 +122,8 @@ def remote_refs(git: GitCommand, remote: str, patterns: Sequence[str]) -> dict[s
     address = _address(git, remote)
     wanted = [check_ref(pattern.replace("*", "x")) and pattern for pattern in patterns]
     result = git.run(
-        "ls-remote", "--quiet", "--refs", _UPLOAD, "--end-of-options", remote_argument(remote, address), *wanted,
-        env=_protocols(address),
+        "ls-remote", "--quiet", "--refs", UPLOAD, "--end-of-options", remote_argument(remote, address), *wanted,
+        env=protocols(address),
         what=_about("refs could not be asked from", remote, address),
     )  # fmt: skip
     rows = (row.split("\t", 1) for row in result.text.split("\n") if row)
@@ -149,7 +149,7 @@ def fetch(
         "--no-recurse-submodules",
         "--no-write-fetch-head",
         "--no-auto-maintenance",
-        _UPLOAD,
+        UPLOAD,
     ]
     options += ["--prune"] if prune else []
     options += ["--no-tags"] if refspecs else []
@@ -160,7 +160,7 @@ def fetch(
     git.run(
         "fetch", *options, "--end-of-options", remote_argument(remote, address),
         stdin=request if refspecs else None,
-        env=_protocols(address),
+        env=protocols(address),
         what=_about("nothing could be fetched from", remote, address),
         held=held,
     )  # fmt: skip
@@ -183,7 +183,7 @@ def push(
     options += [_lease(update) for update in updates if update.expected is not ANY]
     result = git.run(
         "push", *options, "--end-of-options", remote_argument(remote, address), *refspecs,
-        env=_protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what, held=held,
+        env=protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what, held=held,
     )  # fmt: skip
     found = _results(result, updates)
     if result.status == 0 or len(found) == len(updates):
@@ -267,7 +267,8 @@ def _is_relative(address: str) -> bool:
     )
 
 
-def _protocols(address: str) -> dict[str, str]:
+def protocols(address: str) -> dict[str, str]:
+    """Return the variables that an address needs beside the usual ones."""
     return {"GIT_ALLOW_PROTOCOL": _WITH_HTTP} if address.startswith("http://") else {}
 
 

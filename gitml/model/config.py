@@ -22,6 +22,7 @@ from gitml.model.user_schema import check_user_schema
 
 SCHEMA: Final = "gitml/config/v1"
 STORE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+REGISTRY_NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 DEFAULT_STORE: Final = "default"
 EMBEDDED_STORE: Final = "embedded"
 
@@ -30,7 +31,6 @@ _BRANCH_FORBIDDEN = re.compile(
     r"[\x00-\x20\x7f-\x9f~^:?\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\.(?:/|\Z)|\A[-./]|/\Z|\A@\Z"
 )
 _MAX_BRANCH = 200
-_REGISTRY_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 _ORDER: Final = KeyOrder(
     keys=(
@@ -255,11 +255,11 @@ def _forge(forge: dict[str, Any]) -> dict[str, Any]:
 
 def _registries(registries: dict[str, str]) -> dict[str, str]:
     for name, url in registries.items():
-        if _REGISTRY_NAME.fullmatch(name) is None or not url:
+        if REGISTRY_NAME.fullmatch(name) is None or not url:
             raise FieldError(
                 ("registries", name),
                 "must be a word and a git URL",
-                f"the word must match {_REGISTRY_NAME.pattern}",
+                f"the word must match {REGISTRY_NAME.pattern}",
             )
     return registries
 

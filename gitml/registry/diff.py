@@ -58,15 +58,26 @@ class Difference:
     equal: bool
 
 
-def diff(ws: Workspace, a: str, b: str, *, rev: str | None = None) -> Difference:
+def diff(
+    ws: Workspace, a: str, b: str, *, rev: str | None = None, other: Workspace | None = None
+) -> Difference:
     """Compare two versions; equal parts of their contents are not read.
+
+    Args:
+        ws: The registry of `a`.
+        a: A version.
+        b: Another one.
+        rev: Branch, tag or commit to read instead of HEAD.
+        other: The registry of `b`, where that is another one.
 
     Raises:
         NotFound: No such version, or its bytes are in no store.
     """
-    old, new = resolve(ws, a, rev=rev), resolve(ws, b, rev=rev)
+    there = other or ws
+    old, new = resolve(ws, a, rev=rev), resolve(there, b, rev=rev)
     fields = _fields(old.pointer.to_dict(), new.pointer.to_dict())
-    files = [] if old.pointer.contents.digest == new.pointer.contents.digest else _files(ws, old, new)
+    same = old.pointer.contents.digest == new.pointer.contents.digest
+    files = [] if same else _files((ws, old), (there, new))
     added = tuple(change for change in files if change.old_bytes is None)
     removed = tuple(change for change in files if change.new_bytes is None)
     changed = tuple(
@@ -109,8 +120,9 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _files(ws: Workspace, old: Resolved, new: Resolved) -> list[FileChange]:
-    before, after = _tree(ws, old), _tree(ws, new)
+def _files(first: tuple[Workspace, Resolved], second: tuple[Workspace, Resolved]) -> list[FileChange]:
+    before, after = _tree(*first), _tree(*second)
+    old, new = first[1], second[1]
     found: Iterable[tuple[str, _File | None, _File | None]]
     if old.pointer.contents.external is None and new.pointer.contents.external is None:
         found = changes(before, after)

@@ -43,7 +43,7 @@ class StoreSet:
         config: The configuration that names the stores and the registry id.
         settings: What the user overrides.
         state: GitML's folder in the repository's common directory.
-        base: The folder that relative store paths start from.
+        base: The folder that relative store paths start from; None refuses them.
         repository: Name of the repository in the memory of trusted locations.
         progress: Where a first use is announced.
         jobs: Worker threads; None lets the store choose.
@@ -55,7 +55,7 @@ class StoreSet:
         settings: Settings,
         *,
         state: Path,
-        base: Path,
+        base: Path | None,
         repository: str,
         progress: Progress,
         jobs: int | None,
@@ -112,6 +112,13 @@ class StoreSet:
                 hint=error.hint,
                 context=error.context,
             ) from error
+        if parsed.is_folder and not parsed.path.is_absolute():
+            raise UsageError(
+                f"the store {name} of {self._repository} is {parsed.path}, a folder beside a clone of that repository",
+                code="relative-store",
+                hint=f"clone it and run the command there, or set GITML_STORE_{name.upper()}_URL",
+                context={"store": name, "repository": self._repository},
+            )
         return os.path.normpath(parsed.path) if parsed.is_folder else str(parsed)
 
     def _said(self, name: str) -> str:

@@ -256,7 +256,7 @@ class Workspace:
                 config,
                 self.settings,
                 state=self.repo.common_dir / "gitml",
-                base=self._store_base(),
+                base=self.base_folder,
                 repository=self.identity_url(),
                 progress=self.progress,
                 jobs=self.jobs,
@@ -267,8 +267,9 @@ class Workspace:
         """What this repository is called where trust in its stores is remembered."""
         return self.remotes[self.remote] if self.remote else str(self.repo.common_dir)
 
-    def _store_base(self) -> Path:
-        """The folder that relative store paths start from: the registry's, in the main work tree."""
+    @property
+    def base_folder(self) -> Path | None:
+        """The folder that relative paths of `gitml.yaml` start from: the registry's, in the main work tree."""
         common = self.repo.common_dir
         main = common.parent if common.name == ".git" else (self.repo.top or common)
         return main / self.folder
