@@ -20,8 +20,7 @@ from gitml.registry.workspace import Workspace
 
 if TYPE_CHECKING:
     from gitml.forge import detect as _detect
-    from gitml.forge.base import Request
-    from gitml.forge.local import LocalForge
+    from gitml.forge.base import Forge, Request
     from gitml.git.repository import Repository
     from gitml.model import names as _names
     from gitml.model import where as _where
@@ -719,7 +718,7 @@ class Requests:
     def __init__(self, workspace: Workspace) -> None:
         self._ws = workspace
 
-    def _forge_to_change(self) -> LocalForge:
+    def _forge_to_change(self) -> Forge:
         self._ws.repo.recover_locks()
         return _detect.open_forge(self._ws)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from gitml.forge.shared import Shared
 from gitml.git.types import Identity
 from gitml.model.request import RequestEvent
 
@@ -62,7 +63,8 @@ class Request:
         base: Tip of the target that the head was made on; where the stage was not born yet, the tip of the
             default branch; for a merged request, the tip that it was merged into.
         refs: References that were asked for, sorted; empty for a promotion by branch.
-        authors: E-mail addresses, case-folded, that cannot approve this request.
+        author: On a hosted forge, as everywhere in a request of such, the "e-mail address" of a person is the login.
+        authors: E-mail addresses, and on a hosted forge logins, case-folded, that cannot approve this request.
         merged_commit: The merge commit on the target; None until merged.
     """
 
@@ -103,7 +105,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a request is to say when it is opened or updated."""
+    """What a request is to say when it is opened or updated; the last three are for forges that can."""
 
     source: str
     target: str
@@ -112,6 +114,9 @@ class Draft:
     refs: tuple[str, ...]
     title: str
     body: str = ""
+    is_draft: bool = False
+    reviewers: tuple[str, ...] = ()
+    auto_merge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +137,19 @@ class Landing(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a forge can do beyond opening, reviewing and merging."""
+    """What a forge can do beyond opening, reviewing and merging.
+
+    Attributes:
+        draft: Open a request that is not to be merged yet.
+        reviewers: Ask people for a review.
+        auto_merge: Merge by itself as soon as its own rules allow.
+        makes_merges: Make the merge commit itself, and record it in the same act.
+    """
 
     draft: bool = False
     reviewers: bool = False
     auto_merge: bool = False
+    makes_merges: bool = False
 
 
 class Forge(Protocol):
@@ -149,6 +162,10 @@ class Forge(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
+
+    @property
+    def shared(self) -> Shared:
+        """The repository that the requests are about."""
 
     def refresh(self) -> None:
         """Learn the present state; every other reading method answers from the last refresh.
@@ -181,6 +198,9 @@ class Forge(Protocol):
     def find_open(self, source: str, target: str, refs: Sequence[str]) -> Request | None:
         """The open request for the same source, target and assets."""
 
+    def find_by_head(self, head: str, target: str | None = None) -> Request | None:
+        """The newest open request that would merge a commit."""
+
     def open_or_update(self, draft: Draft, *, proposes: Callable[[Request], bool] = ...) -> Opened:
         """Open a request, or bring the open one for the same source, target and assets up to date.
 
@@ -208,7 +228,7 @@ class Forge(Protocol):
 
         Args:
             request: The request as last read.
-            merge: The merge commit.
+            merge: The merge commit; a forge that makes its own takes the message from it.
             onto: First parent of the merge commit.
             tip: Tip that the target must still have; None where the stage must not exist yet.
         """
@@ -216,5 +236,5 @@ class Forge(Protocol):
     def record_merged(self, request: Request, *, onto: str) -> None:
         """Record a merge that is on the target already; nothing where somebody else just recorded something."""
 
-    def merged_requests(self, target: str) -> Sequence[Request]:
-        """Requests that were merged into a stage, by number."""
+    def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
+        """Requests that were merged into a stage, by number; reviews may be left out where they cost calls."""

@@ -32,7 +32,7 @@ from gitml.model.request import EventKind, RequestEvent
 
 ATTEMPTS = 40
 _MAX_TEXT_BYTES = 16384
-_STATES: dict[str, RequestState | None] = {
+STATES: dict[str, RequestState | None] = {
     "open": RequestState.OPEN,
     "merged": RequestState.MERGED,
     "closed": RequestState.CLOSED,
@@ -72,7 +72,7 @@ class LocalForge:
         now: Callable[[], datetime] = utc_now,
         progress: Progress = SILENT,
     ) -> None:
-        self.shared = shared
+        self._shared = shared
         self._repo: Repository = shared.repo
         self._default_branch = default_branch
         self._now = now
@@ -81,21 +81,26 @@ class LocalForge:
         self._events = EventReader(shared.repo)
         self._merges: dict[str, dict[tuple[str, ...], str]] = {}
 
+    @property
+    def shared(self) -> Shared:
+        """See :attr:`gitml.forge.base.Forge.shared`."""
+        return self._shared
+
     def refresh(self) -> None:
         """See :meth:`gitml.forge.base.Forge.refresh`."""
-        self.shared.refresh()
+        self._shared.refresh()
         self._merges.clear()
 
     def branch(self, name: str) -> str | None:
         """See :meth:`gitml.forge.base.Forge.branch`."""
-        return self.shared.branch(name)
+        return self._shared.branch(name)
 
     def get(self, number: int) -> Request:
         """See :meth:`gitml.forge.base.Forge.get`."""
-        tip = self.shared.requests().get(number)
+        tip = self._shared.requests().get(number)
         if tip is None:
             raise NotFound(
-                f"there is no request {number} in {self.shared.name}",
+                f"there is no request {number} in {self._shared.name}",
                 code="request-not-found",
                 hint="gitml pr list",
                 context={"number": number},
@@ -107,11 +112,11 @@ class LocalForge:
 
     def list(self, state: str = "open") -> tuple[Request, ...]:
         """See :meth:`gitml.forge.base.Forge.list`."""
-        if state not in _STATES:
+        if state not in STATES:
             raise UsageError(
-                f"{state!r} is no state of a request", code="bad-state", hint=f"one of {', '.join(_STATES)}"
+                f"{state!r} is no state of a request", code="bad-state", hint=f"one of {', '.join(STATES)}"
             )
-        wanted = _STATES[state]
+        wanted = STATES[state]
         found = []
         for number, chain in sorted(self._chains().items(), reverse=True):
             if wanted in (None, _state(chain)):
@@ -123,7 +128,7 @@ class LocalForge:
     def _chains(self) -> dict[int, Chain]:
         """Every request that can be believed; the others are told, once."""
         chains: dict[int, Chain] = {}
-        for number, chain in self._events.chains(self.shared.requests()).items():
+        for number, chain in self._events.chains(self._shared.requests()).items():
             if not isinstance(chain, InvalidInput):
                 chains[number] = chain
             elif number not in self._told:
@@ -131,8 +136,8 @@ class LocalForge:
                 self._progress.note(chain.message)
         return chains
 
-    def merged_requests(self, target: str) -> Sequence[Request]:
-        """See :meth:`gitml.forge.base.Forge.merged_requests`."""
+    def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
+        """See :meth:`gitml.forge.base.Forge.merged_requests`; reviews cost nothing here."""
         return [
             self._request(number, chain)
             for number, chain in sorted(self._chains().items())
@@ -149,7 +154,7 @@ class LocalForge:
 
     def find_by_head(self, head: str, target: str | None = None) -> Request | None:
         """The newest open request that would merge a commit; only requests that end in it are read."""
-        tips = self.shared.requests()
+        tips = self._shared.requests()
         oids = [oid for oid in sorted(set(tips.values())) if self._repo.resolve(oid) == oid]
         ends = {commit.oid for commit in self._repo.commits(oids) if commit.parents[-1:] == (head,)}
         chains = self._events.chains({number: tip for number, tip in tips.items() if tip in ends})
@@ -173,7 +178,7 @@ class LocalForge:
                     return Opened(request=request, created=False, updated=False)
                 draft = replace(draft, base=request.base, head=request.head)
             if request is None:
-                number = max(self.shared.requests(), default=0) + 1
+                number = max(self._shared.requests(), default=0) + 1
                 kind, tip = EventKind.OPENED, None
             else:
                 number, kind, tip = request.number, EventKind.UPDATED, request.tip
@@ -214,7 +219,7 @@ class LocalForge:
         actor, seen = self._repo.identity(), None
         for attempt in range(ATTEMPTS):
             request = self.get(number)
-            self._must_be_open(request)
+            must_be_open(request)
             if seen not in (None, request.head):
                 raise Conflict(
                     f"request {number} changed while you reviewed it",
@@ -246,7 +251,7 @@ class LocalForge:
             request = self.get(number)
             if request.state is RequestState.CLOSED:
                 return request
-            self._must_be_open(request)
+            must_be_open(request)
             if (
                 self._append(self._event(request, EventKind.CLOSED, actor, comment or ""), request.tip)
                 is Moved.DONE
@@ -264,7 +269,7 @@ class LocalForge:
             event = self._event(request, EventKind.MERGED, self._repo.identity(), "", base=onto)
             new = self._commit(event, request.tip)
             moves.append(RefMove(ref=f"{REQUESTS}{request.number}", new=new, old=request.tip))
-        if self.shared.move(moves) is Moved.STALE:
+        if self._shared.move(moves) is Moved.STALE:
             return Landing.STALE
         self._merges.clear()
         return Landing.LANDED
@@ -303,7 +308,7 @@ class LocalForge:
 
     def _append(self, event: RequestEvent, tip: str | None) -> Moved:
         move = RefMove(ref=f"{REQUESTS}{event.number}", new=self._commit(event, tip), old=tip)
-        return self.shared.move([move])
+        return self._shared.move([move])
 
     def _commit(self, event: RequestEvent, tip: str | None) -> str:
         tree = self._repo.write_tree(None, {EVENT_FILE: event.format()})
@@ -325,32 +330,37 @@ class LocalForge:
 
     def _trusted_base(self, target: str) -> str | None:
         """What the head is compared with to find its authors; never what the request says of itself."""
-        return self.shared.branch(target) or self.shared.branch(self._default_branch)
+        return self._shared.branch(target) or self._shared.branch(self._default_branch)
 
     def _merge_of(self, event: RequestEvent) -> str | None:
         """The commit on the target's first-parent chain that merged the head into the base."""
         if event.target not in self._merges:
-            tip = self.shared.branch(event.target)
+            tip = self._shared.branch(event.target)
             chain = self._repo.first_parents(tip) if tip else ()
             self._merges[event.target] = {tuple(c.parents): c.oid for c in chain if len(c.parents) == 2}
         return self._merges[event.target].get((event.base, event.head))
 
-    @staticmethod
-    def _must_be_open(request: Request) -> None:
-        if request.state is not RequestState.OPEN:
-            raise Conflict(
-                f"request {request.number} is {request.state.value}",
-                code=f"request-{request.state.value}",
-                hint=f"gitml pr show {request.number}",
-                context={"number": request.number, "state": request.state.value},
-            )
-
     def _too_busy(self, what: str) -> Busy:
         return Busy(
-            f"could not {what}: {self.shared.name} had something else at each of {ATTEMPTS} attempts"
-            + (f" ({self.shared.lost})" if self.shared.lost else ""),
+            f"could not {what}: {self._shared.name} had something else at each of {ATTEMPTS} attempts"
+            + (f" ({self._shared.lost})" if self._shared.lost else ""),
             code="too-many-writers",
             hint="run it again",
+        )
+
+
+def must_be_open(request: Request) -> None:
+    """Refuse a request that is merged or closed.
+
+    Raises:
+        Conflict: It is not open.
+    """
+    if request.state is not RequestState.OPEN:
+        raise Conflict(
+            f"request {request.number} is {request.state.value}",
+            code=f"request-{request.state.value}",
+            hint=f"gitml pr show {request.number}",
+            context={"number": request.number, "state": request.state.value},
         )
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitml.errors import Conflict, GitMLError
-from gitml.forge.base import Request
-from gitml.forge.detect import LOCAL, forge_kind, open_forge
-from gitml.forge.local import LocalForge
+from gitml.errors import Conflict
+from gitml.forge.base import Forge, Request
+from gitml.forge.detect import open_forge_if_possible
 from gitml.forge.shared import Shared
 from gitml.git.types import MergeConflict
 from gitml.model.config import StagePolicy
@@ -77,7 +76,7 @@ def check(ws: Workspace, commits: str | None = None, *, target: str | None = Non
     """
     span = parse_span(commits)
     ci = span_of_ci() if span == Span() and target is None else Span()
-    shared, forge = _shared(ws)
+    shared, forge = open_forge_if_possible(ws)
     head = commit_of(ws, shared, span.head or ci.head)
     stage = _stage(ws, forge, target, span.base or ci.base, head)
     if stage is None:
@@ -98,24 +97,7 @@ def check(ws: Workspace, commits: str | None = None, *, target: str | None = Non
     return _checked(judged, goal, stage, head, request)
 
 
-def _shared(ws: Workspace) -> tuple[Shared, LocalForge | None]:
-    """The shared repository, refreshed, and who keeps its requests where those are in git."""
-    remotes = ws.remotes
-    try:
-        kind = forge_kind(ws.config.forge, remotes[ws.remote] if ws.remote else None)
-    except GitMLError:
-        kind = ""
-    if kind == LOCAL:
-        forge = open_forge(ws)
-        return forge.shared, forge
-    shared = Shared(ws.repo, ws.remote)
-    shared.refresh()
-    return shared, None
-
-
-def _stage(
-    ws: Workspace, forge: LocalForge | None, target: str | None, base: str | None, head: str
-) -> str | None:
+def _stage(ws: Workspace, forge: Forge | None, target: str | None, base: str | None, head: str) -> str | None:
     """The stage that the change is for; None where it is for a branch that is none."""
     if target is not None:
         return branch_name(ws, target)

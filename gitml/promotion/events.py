@@ -13,7 +13,7 @@ from enum import Enum
 
 from gitml.errors import GitMLError, InvalidInput, NotFound
 from gitml.forge.base import Request
-from gitml.forge.detect import LOCAL, forge_kind, open_forge
+from gitml.forge.detect import open_forge_if_possible
 from gitml.forge.shared import Shared
 from gitml.git.types import Change, Commit
 from gitml.model.about import About
@@ -106,19 +106,12 @@ def events(ws: Workspace, commits: str) -> Events:
 
 
 def _requests(ws: Workspace) -> tuple[Shared, Mapping[str, Request]]:
-    """The shared repository, refreshed, and the merged requests that git keeps, by merge commit."""
-    remotes = ws.remotes
-    try:
-        kind = forge_kind(ws.config.forge, remotes[ws.remote] if ws.remote else None)
-    except GitMLError:
-        kind = ""
-    if kind != LOCAL:
-        shared = Shared(ws.repo, ws.remote)
-        shared.refresh()
+    """The shared repository, refreshed, and the merged requests, by merge commit; none where nobody can be asked."""
+    shared, forge = open_forge_if_possible(ws)
+    if forge is None:
         return shared, {}
-    forge = open_forge(ws)
     found = [request for stage in ws.config.stages for request in forge.merged_requests(stage)]
-    return forge.shared, {request.merged_commit: request for request in found if request.merged_commit}
+    return shared, {request.merged_commit: request for request in found if request.merged_commit}
 
 
 class _Teller:

@@ -16,7 +16,6 @@ from enum import Enum
 from gitml.errors import NotFound, UsageError
 from gitml.forge.base import Forge, Request
 from gitml.forge.detect import open_forge
-from gitml.forge.local import LocalForge
 from gitml.git.types import Commit
 from gitml.model.names import AssetId, Version
 from gitml.promotion.chain import need_whole_history, version_at
@@ -100,7 +99,7 @@ def history(ws: Workspace, what: str, *, at: str | None = None) -> History:
     return History(what=what, at=moment, entries=tuple(reversed(entries)))
 
 
-def _scope(ws: Workspace, forge: LocalForge, what: str) -> tuple[list[str], AssetId | None]:
+def _scope(ws: Workspace, forge: Forge, what: str) -> tuple[list[str], AssetId | None]:
     """Stages to walk, and the asset where only one is asked for."""
     stages = list(ws.config.stages)
     if what in stages:
@@ -255,7 +254,7 @@ class StageFiles:
 
 def birth_of(ws: Workspace, forge: Forge, stage: str) -> str | None:
     """The commit that a stage was born from, as its first merged request recorded it; None where unknown."""
-    return _birth(ws, forge, stage, forge.merged_requests(stage))
+    return _birth(ws, forge, stage, forge.merged_requests(stage, with_reviews=False))
 
 
 def _birth(ws: Workspace, forge: Forge, stage: str, requests: Sequence[Request]) -> str | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gitml.errors import Busy, Conflict
-from gitml.forge.base import Landing, Request, RequestState
-from gitml.forge.local import ATTEMPTS, LocalForge, pause
+from gitml.forge.base import Forge, Landing, Request, RequestState
+from gitml.forge.local import ATTEMPTS, pause
 from gitml.git.types import Commit, MergeConflict
 from gitml.promotion.case import Move, Problem, Rule, approvals_needed
 from gitml.promotion.history import birth_of
@@ -39,7 +39,7 @@ class Merged:
     summary: tuple[str, ...] = ()
 
 
-def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: bool = False) -> Merged:
+def merge_request(ws: Workspace, forge: Forge, number: int, *, dry_run: bool = False) -> Merged:
     """Merge a request into its stage.
 
     Raises:
@@ -69,9 +69,10 @@ def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: boo
         target = judged.target
         commit = ws.repo.write_commit(judged.tree, [target.tip, request.head], message)
         if forge.land(request, merge=commit, onto=target.tip, tip=target.stage_tip) is Landing.LANDED:
+            request = forge.get(number)
             return Merged(
-                request=forge.get(number),
-                commit=commit,
+                request=request,
+                commit=request.merged_commit or commit,
                 target=request.target,
                 moves=judged.case.moves,
                 summary=lines,
@@ -85,7 +86,7 @@ def merge_request(ws: Workspace, forge: LocalForge, number: int, *, dry_run: boo
     )
 
 
-def _settled(ws: Workspace, forge: LocalForge, request: Request, *, dry_run: bool) -> Merged | None:
+def _settled(ws: Workspace, forge: Forge, request: Request, *, dry_run: bool) -> Merged | None:
     """The answer where there is nothing left to merge."""
     number, stage = request.number, request.target
     if request.state is RequestState.MERGED and not _half_landed(ws, forge, request):
@@ -105,15 +106,15 @@ def _settled(ws: Workspace, forge: LocalForge, request: Request, *, dry_run: boo
     return _record(ws, forge, request, tip, dry_run=dry_run)
 
 
-def _half_landed(ws: Workspace, forge: LocalForge, request: Request) -> bool:
+def _half_landed(ws: Workspace, forge: Forge, request: Request) -> bool:
     """Whether only the event says merged: the two refs move together, but a remote that dies may keep the first alone."""
-    if ws.repo.is_shallow:
+    if ws.repo.is_shallow or forge.capabilities.makes_merges:
         return False
     tip = forge.shared.branch(request.target)
     return tip is None or not ws.repo.is_ancestor(request.head, tip)
 
 
-def _record(ws: Workspace, forge: LocalForge, request: Request, tip: str, *, dry_run: bool) -> Merged:
+def _record(ws: Workspace, forge: Forge, request: Request, tip: str, *, dry_run: bool) -> Merged:
     """Finish what a killed merge, or a merge past GitML, left: the head is on the stage, and no event says so."""
     merge = _merge_of(ws, tip, request.head)
     target = find_target(ws, forge.shared, request.target)
@@ -127,7 +128,7 @@ def _record(ws: Workspace, forge: LocalForge, request: Request, tip: str, *, dry
     return Merged(request=request, commit=merge.oid, target=request.target, already=True, summary=(said,))
 
 
-def _close(forge: LocalForge, request: Request, *, dry_run: bool) -> Merged:
+def _close(forge: Forge, request: Request, *, dry_run: bool) -> Merged:
     """Close a request whose every change the stage has already, by whatever way it came there."""
     said = f"{request.target} has all of request {request.number} already"
     if not dry_run:
@@ -149,7 +150,7 @@ def _merge_of(ws: Workspace, tip: str, head: str) -> Commit | None:
     return next((commit for commit in chain if len(commit.parents) == 2 and commit.parents[1] == head), None)
 
 
-def _judge(ws: Workspace, forge: LocalForge, request: Request) -> Judged:
+def _judge(ws: Workspace, forge: Forge, request: Request) -> Judged:
     target = find_target(ws, forge.shared, request.target)
     judged = judge_merge(
         ws,
@@ -189,7 +190,7 @@ def _conflict(request: Request, conflict: MergeConflict) -> Conflict:
     )
 
 
-def _must_not_be_checked_out(ws: Workspace, forge: LocalForge, stage: str) -> None:
+def _must_not_be_checked_out(ws: Workspace, forge: Forge, stage: str) -> None:
     """Without a remote the stage's own branch moves, and a work tree on it would silently fall behind."""
     if forge.shared.remote is not None:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gitml.errors import UsageError
+from gitml.forge.base import Forge
 from gitml.forge.detect import open_forge
-from gitml.forge.local import LocalForge
 from gitml.forge.shared import Shared
 from gitml.git.urls import same_remote, without_credentials
 from gitml.model.names import AssetId, VersionId
@@ -62,7 +62,17 @@ def promote(
     prepared = plan_promotion(
         ws, forge.shared, refs, source=source, target=target, birth=lambda: birth_of(ws, forge, target)
     )
-    return propose(ws, forge, prepared, title=title, body=body, dry_run=dry_run)
+    return propose(
+        ws,
+        forge,
+        prepared,
+        title=title,
+        body=body,
+        dry_run=dry_run,
+        is_draft=draft,
+        reviewers=reviewers,
+        auto_merge=auto_merge,
+    )
 
 
 def plan_promotion(
@@ -168,9 +178,7 @@ def _check_repo(ws: Workspace, repo: str | None) -> None:
         )
 
 
-def _check_capabilities(
-    forge: LocalForge, *, draft: bool, reviewers: Sequence[str], auto_merge: bool
-) -> None:
+def _check_capabilities(forge: Forge, *, draft: bool, reviewers: Sequence[str], auto_merge: bool) -> None:
     can = forge.capabilities
     wishes = {
         "--draft": draft and not can.draft,

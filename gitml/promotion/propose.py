@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gitml.forge.base import Draft, Request
-from gitml.forge.local import LocalForge
+from gitml.forge.base import Draft, Forge, Request
 from gitml.git.types import MergedTree
 from gitml.promotion.case import Move, Problem
 from gitml.promotion.evidence import RepositoryEvidence
@@ -37,12 +37,15 @@ class Promotion:
 
 def propose(
     ws: Workspace,
-    forge: LocalForge,
+    forge: Forge,
     prepared: Prepared,
     *,
     title: str | None,
     body: str | None,
     dry_run: bool,
+    is_draft: bool = False,
+    reviewers: Sequence[str] = (),
+    auto_merge: bool = False,
 ) -> Promotion:
     """Carry a plan out: make its head, and open or update the request that names it."""
     plan = prepared.plan
@@ -66,6 +69,9 @@ def propose(
         refs=plan.refs,
         title=" ".join(title.split()),
         body=(body or "").strip(),
+        is_draft=is_draft,
+        reviewers=tuple(reviewers),
+        auto_merge=auto_merge,
     )
 
     def proposes(request: Request) -> bool:
@@ -84,7 +90,7 @@ def propose(
     )
 
 
-def _unsigned(ws: Workspace, forge: LocalForge, prepared: Prepared, head: str) -> list[Problem]:
+def _unsigned(ws: Workspace, forge: Forge, prepared: Prepared, head: str) -> list[Problem]:
     """What the rule `signed` says of the head, which the plan could not know."""
     evidence = RepositoryEvidence(ws, forge.shared, prepared.target, head=head)
     return judge(replace(prepared.case, evidence=evidence), [people.signed])

@@ -40,6 +40,7 @@ class Settings:
         store_urls: Store name -> URL that replaces the one in `gitml.yaml`.
         store_options: Store name -> server and credentials of a remote store.
         allow_schemes: Schemes of fsspec that a store may have, beside those that it always may.
+        forge_hosts: Hosts of forges that tokens may go to, beside the vendors' public ones; in lower case.
         connections: Name -> URL of a database; may hold passwords.
         jobs: Worker threads for transfers; None lets GitML choose.
         cache: Where bytes of remote stores are kept on this machine, and how many; None keeps none.
@@ -48,6 +49,7 @@ class Settings:
     store_urls: Mapping[str, str] = field(default_factory=dict)
     store_options: Mapping[str, RemoteOptions] = field(default_factory=dict)
     allow_schemes: frozenset[str] = frozenset()
+    forge_hosts: frozenset[str] = frozenset()
     connections: Mapping[str, str] = field(default_factory=dict, repr=False)
     jobs: int | None = None
     cache: CacheOptions | None = None
@@ -62,7 +64,7 @@ def load_settings() -> Settings:
 
     `GITML_STORE_<NAME>_URL`, and likewise `_ENDPOINT_URL`, `_ALLOW_HTTP`, `_REGION`, `_PROFILE`,
     `_CONNECTION_STRING` and `_SAS_TOKEN`; `GITML_ALLOW_SCHEMES`, `GITML_TIMEOUT_S` and `GITML_JOBS`;
-    `GITML_CACHE_SIZE` and `GITML_CACHE_DIR`.
+    `GITML_CACHE_SIZE` and `GITML_CACHE_DIR`; `GITML_FORGE_HOSTS`.
 
     Raises:
         InvalidInput: The file or a variable is malformed.
@@ -86,6 +88,7 @@ def load_settings() -> Settings:
         }
         | ({_ANY: RemoteOptions(**cap)} if cap else {}),
         allow_schemes=_schemes(path, said),
+        forge_hosts=_forge_hosts(path, said),
         connections=_connections(path, said),
         jobs=_number("GITML_JOBS", 256, "of worker threads"),
         cache=cache_options(path, said),
@@ -152,6 +155,18 @@ def _schemes(path: Path, said: Mapping[str, Any]) -> frozenset[str]:
         except InvalidInput as error:
             raise InvalidInput(f"{where}: {error.message}", code="bad-setting", hint=error.hint) from error
     return frozenset(schemes)
+
+
+def _forge_hosts(path: Path, said: Mapping[str, Any]) -> frozenset[str]:
+    """Hosts that this user trusts with tokens: those of the variable and those of the file."""
+    section = said.get("forge", {})
+    hosts = section.get("hosts", []) if isinstance(section, dict) else None
+    if not isinstance(hosts, list) or not all(isinstance(one, str) for one in hosts):
+        raise InvalidInput(
+            f"{path}: expected forge: {{hosts: [HOST]}}", code="bad-setting", hint=f"correct {path}"
+        )
+    named = os.environ.get("GITML_FORGE_HOSTS", "").replace(",", " ").split()
+    return frozenset(host.casefold() for host in (*hosts, *named))
 
 
 def _connections(path: Path, said: Mapping[str, Any]) -> dict[str, str]:

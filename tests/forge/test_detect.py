@@ -43,12 +43,9 @@ def test_auto_is_local_where_the_host_is_nobodys() -> None:
     assert forge_kind({"kind": "auto"}, None) == "local"
 
 
-def test_a_known_forge_without_adapter_is_said() -> None:
-    with pytest.raises(UsageError) as caught:
-        forge_kind({"kind": "auto"}, "git@github.com:contoso/mlproject.git")
-    assert (caught.value.exit_code, caught.value.hint) == (2, "forge: {kind: local} (in gitml.yaml)")
-    with pytest.raises(UsageError):
-        forge_kind({"kind": "gitlab"}, "/srv/repo.git")
+def test_a_known_host_and_a_chosen_kind() -> None:
+    assert forge_kind({"kind": "auto"}, "git@github.com:contoso/mlproject.git") == "github"
+    assert forge_kind({"kind": "gitlab"}, "/srv/repo.git") == "gitlab"
     assert forge_kind({"kind": "local"}, "git@github.com:contoso/mlproject.git") == "local"
 
 

@@ -1,0 +1,70 @@
+"""What a request on a hosted forge says of itself: the name of its branch, and a hidden line in its text.
+
+Law: `read_body(write_body(b, s, r)) == (b, s, r)` for a body without surrounding space. What is read may be anybody's
+words: it finds requests again, and is never trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gitml.errors import UsageError
+
+MAX_TEXT_BYTES: Final = 60_000
+PREFIX: Final = "gitml/"
+_SLUG_LENGTH: Final = 48
+_HIDDEN: Final = re.compile(r"\s*^<!-- gitml-request (?P<json>\{[^\n]*\}) -->[ \t]*\r?$\s*", re.MULTILINE)
+
+
+def branch_of(source: str, target: str, refs: Sequence[str]) -> str:
+    """The branch that a request's head is pushed to: the same for the same source, target and assets."""
+    key = "\0".join((source, target, *sorted(refs))).encode("utf-8", "surrogatepass")
+    words = re.sub(r"[^a-z0-9]+", "-", (sorted(refs)[0] if refs else source).casefold()).strip("-")
+    slug = words[:_SLUG_LENGTH].strip("-") or "request"
+    return f"{PREFIX}{target}/{slug}-{hashlib.sha256(key).hexdigest()[:10]}"
+
+
+def write_body(body: str, source: str, refs: Sequence[str]) -> str:
+    """The text of a request, with what GitML needs to find it again."""
+    # As escapes, so that nothing in it can end the comment.
+    said = (
+        json.dumps({"source": source, "refs": sorted(refs)}).replace(">", "\\u003e").replace("<", "\\u003c")
+    )
+    return f"{body.strip()}\n\n<!-- gitml-request {said} -->".strip()
+
+
+def read_body(text: str) -> tuple[str, str, tuple[str, ...]]:
+    """A body, the source and the references that a text holds; the latter are empty where it does not say."""
+    found = _HIDDEN.search(text)
+    if found is None:
+        return text.replace("\r\n", "\n").strip(), "", ()
+    try:
+        said: Any = json.loads(found["json"])
+    except ValueError:
+        said = {}
+    source, refs = said.get("source"), said.get("refs")
+    is_list = isinstance(refs, list) and all(_is_line(ref) for ref in refs)
+    body = _HIDDEN.sub("\n\n", text).replace("\r\n", "\n").strip()
+    return body, source if _is_line(source) else "", tuple(refs) if is_list else ()
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) <= 1000
+
+
+def check(text: str) -> None:
+    """Refuse a text that no forge takes.
+
+    Raises:
+        UsageError: It is too long, or has a NUL character.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES or "\x00" in text:
+        raise UsageError(
+            f"title, body or comment is longer than {MAX_TEXT_BYTES} bytes, or has a NUL character",
+            code="bad-text",
+            hint="say it in fewer words",
+        )
