@@ -46,6 +46,9 @@ def through(there: Place, proxy: Proxy, *, timeout_s: float = 20, stall_s: float
     return medium
 
 
+SPARING = [*(name for name in SCHEMES if name != "ceph"), pytest.param("ceph", marks=pytest.mark.nightly)]
+"""Servers, where the real S3 has little to add to the light one."""
+
 READS: dict[str, Callable[[Medium], object]] = {
     "head": lambda medium: medium.head(NAME),
     "get": lambda medium: medium.get(NAME),
@@ -64,6 +67,7 @@ READS: dict[str, Callable[[Medium], object]] = {
         for call in READS
     ],
 )
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_reads_are_made_again(there: Place, harm: Harm, call: str) -> None:
     direct = there.open()
     direct.put(NAME, [noise(200_000)])
@@ -124,6 +128,7 @@ def test_a_reply_that_is_always_lost(there: Place, harm: Harm) -> None:
     assert there.open().get(NAME) == b"body"
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_nothing_answers_any_more(there: Place) -> None:
     """After a lost reply the network is gone: exit 8 after a write that may have happened, 7 otherwise, in time."""
     with Proxy(
@@ -140,6 +145,7 @@ def test_nothing_answers_any_more(there: Place) -> None:
     assert there.open().get(NAME) == b"body"
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_nobody_listens(there: Place) -> None:
     medium = there.at(free_port()).open(timeout_s=3)
     with pytest.raises(StoreUnavailable) as caught:
@@ -169,6 +175,7 @@ def test_a_connection_that_broke_is_not_one_that_was_never_made() -> None:
         assert failure.kind is kind
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_throttling_is_obeyed(there: Place) -> None:
     kind = "moto" if there.url.startswith("s3") else "azurite"
     answer = BUSY[kind].replace(b"Connection", b"Retry-After: 1\r\nConnection", 1)
@@ -182,6 +189,7 @@ def test_throttling_is_obeyed(there: Place) -> None:
         assert proxy.count(b"HEAD") == 0  # a plea for time had no effect: nothing to look up
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_throttling_without_end(there: Place) -> None:
     kind = "moto" if there.url.startswith("s3") else "azurite"
     with Proxy(there.port, Rule(Harm.ANSWER, answer=BUSY[kind], strikes=FOREVER)) as proxy:
@@ -264,6 +272,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("no-credentials", 10)
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_a_slow_network_is_no_stall(there: Place) -> None:
     body = noise(12 << 20)
     with Proxy(there.port, Rule(Harm.SLOW, pause_s=0.01, strikes=FOREVER)) as proxy:
@@ -309,6 +318,7 @@ def test_racing_registers_with_lost_replies(there: Place) -> None:
     assert root.tree == outcomes[0].root.tree
 
 
+@pytest.mark.parametrize("there", SPARING, indirect=True)
 def test_absent_is_absent_behind_a_proxy(there: Place) -> None:
     with Proxy(there.port) as proxy, pytest.raises(NotFound):
         through(there, proxy).get(NAME)
