@@ -331,11 +331,13 @@ def lineage_tree(result: Lineage, out: Printer) -> None:
 
 
 def _node(one: Lineage) -> Node:
-    text = str(one.ref)
+    text = one.text
     if one.role:
         text += f" as {one.role}"
     text += f"  {short_digest(one.digest)}"
-    if one.state.value != "present":
+    if one.commit:
+        text += f"  in {short_commit(one.commit)}"
+    if one.state.value in ("missing", "changed"):
         text += f"  {one.state.value}"
     source = one.source
     if source is not None and source.commit:
@@ -345,7 +347,7 @@ def _node(one: Lineage) -> Node:
 
 def lineage_refs(result: Lineage) -> Iterator[str]:
     """Every version in a lineage, the asked one first."""
-    yield str(result.ref)
+    yield result.text
     for child in result.related:
         yield from lineage_refs(child)
 
@@ -355,7 +357,8 @@ def lineage_mermaid(result: Lineage, out: Printer, *, down: bool) -> None:
     names = {ref: f"v{position}" for position, ref in enumerate(dict.fromkeys(lineage_refs(result)))}
     out.line("flowchart LR")
     for ref, name in names.items():
-        out.line(f'  {name}["{ref}"]')
+        shown = ref.replace('"', "#quot;")
+        out.line(f'  {name}["{shown}"]')
     for upper, lower, role in dict.fromkeys(_edges(result)):
         used, made = (upper, lower) if down else (lower, upper)
         label = f"|{role}|" if role else ""
@@ -365,5 +368,5 @@ def lineage_mermaid(result: Lineage, out: Printer, *, down: bool) -> None:
 def _edges(one: Lineage) -> Iterator[tuple[str, str, str | None]]:
     """Pairs of neighbours with the input's role, each pair from the asked version outwards."""
     for child in one.related:
-        yield str(one.ref), str(child.ref), child.role
+        yield one.text, child.text, child.role
         yield from _edges(child)

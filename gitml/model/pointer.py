@@ -59,7 +59,7 @@ _ORDER: Final = KeyOrder(
             keys=("kind", "digest", "listing", "size", "files", "store", "review", "external"),
             below={"external": KeyOrder(keys=("files", "size", "from"))},
         ),
-        "inputs": KeyOrder(keys=("ref", "digest", "role")),
+        "inputs": KeyOrder(keys=("ref", "digest", "commit", "role")),
         "source": KeyOrder(keys=("repo", "commit", "dirty", "path", "command")),
     },
 )
@@ -197,7 +197,8 @@ class Input:
         ref: The version.
         digest: Tree digest of its contents.
         role: What it was used as, such as `training`.
-        repo: Another repository that holds it; None for this one.
+        repo: Another repository that holds it, as a name of `registries:` or a URL; None for this one.
+        commit: Commit of that repository that it was read from.
         extra: Fields that this version of GitML does not know.
     """
 
@@ -205,6 +206,7 @@ class Input:
     digest: Digest
     role: str | None = None
     repo: str | None = None
+    commit: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -216,15 +218,33 @@ class Input:
             ref=ref,
             repo=repo,
             digest=fields.parsed("digest", Digest.parse),
+            commit=_commit(fields),
             role=fields.optional_text("role"),
             extra=fields.rest(),
         )
 
+    @property
+    def text(self) -> str:
+        """The version, with the repository that holds it where that is another one."""
+        return str(self.ref) if self.repo is None else f"{self.repo}//{self.ref}"
+
     def to_dict(self) -> dict[str, Any]:
         """YAML keys and values."""
-        ref = str(self.ref) if self.repo is None else f"{self.repo}//{self.ref}"
-        role = {} if self.role is None else {"role": self.role}
-        return self.extra | {"ref": ref, "digest": str(self.digest)} | role
+        known = {"ref": self.text, "digest": str(self.digest), "commit": self.commit, "role": self.role}
+        return self.extra | {key: value for key, value in known.items() if value is not None}
+
+    def same_as(self, other: Input) -> bool:
+        """Whether both pin the same contents as the same thing; in which commit they were read is no difference."""
+        return replace(self, commit=None) == replace(other, commit=None)
+
+
+def _commit(fields: Fields) -> str | None:
+    commit = fields.optional_text("commit")
+    if commit is not None and _COMMIT.fullmatch(commit) is None:
+        raise FieldError(
+            (*fields.path, "commit"), f"is {shown(commit)}, which is no commit id", "give all its digits"
+        )
+    return commit
 
 
 def _version_ref(text: str, known_types: Collection[str]) -> tuple[VersionId, str | None]:
@@ -261,14 +281,9 @@ class Source:
 
     @classmethod
     def _build(cls, fields: Fields) -> Source:
-        commit = fields.optional_text("commit")
-        if commit is not None and _COMMIT.fullmatch(commit) is None:
-            raise FieldError(
-                (*fields.path, "commit"), f"is {shown(commit)}, which is no commit id", "give all its digits"
-            )
         return cls(
             repo=fields.optional_text("repo"),
-            commit=commit,
+            commit=_commit(fields),
             dirty=fields.optional_flag("dirty"),
             path=fields.optional_text("path"),
             command=fields.optional_text("command"),
@@ -420,7 +435,7 @@ class Pointer:
         return {
             "description": self.description,
             "labels": dict(self.labels),
-            "inputs": tuple(self.inputs),
+            "inputs": tuple(replace(one, commit=None) for one in self.inputs),
             "params": dict(self.params),
             "metrics": dict(self.metrics),
             "spec": dict(self.spec),

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import NotFound
+from gitml.errors import NotFound, UsageError
 from gitml.git.repository import Repository
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer, Source
 from gitml.model.redact import strip_credentials
 from gitml.model.sql import lasting
+from gitml.registry.others import OtherRegistry, name_of, open_other
 from gitml.registry.resolve import resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.store import Root
@@ -69,8 +70,19 @@ def _pinned(ws: Workspace, text: str) -> Input:
     role, separator, ref = text.partition("=")
     if not separator:
         role, ref = "", text
-    found = resolve(ws, ref)
-    return Input(ref=found.id, digest=found.pointer.contents.digest, role=role or None)
+    there, inner = open_other(ref, lambda: ws, caller=ws.caller, progress=ws.progress, jobs=ws.jobs)
+    found = resolve(there, inner)
+    if found.path is not None:
+        raise UsageError(
+            f"--input {text} names a file; a version is an input as a whole",
+            code="not-a-version",
+            hint=ref.removesuffix(f":{found.path}"),
+        )
+    digest, repo, commit = found.pointer.contents.digest, None, None
+    if isinstance(there, OtherRegistry):
+        repo = name_of(ws.config, there.address, ws) or there.address.shown
+        commit = found.commit
+    return Input(ref=found.id, digest=digest, role=role or None, repo=repo, commit=commit)
 
 
 def _source(ws: Workspace, given: Given) -> Source:
@@ -120,7 +132,7 @@ def says_nothing_new(old: Pointer, root: Root, draft: Pointer, given: Given) -> 
         (given.metrics, dict(old.metrics), dict(draft.metrics)),
         (given.params, dict(old.params), dict(draft.params)),
         (given.spec, lasting(old.spec), lasting(draft.spec)),
-        (given.inputs, old.inputs, draft.inputs),
+        (given.inputs, *(pointer.given_fields()["inputs"] for pointer in (old, draft))),
         (given.source, old.source.path, draft.source.path),
         (given.command, old.source.command, draft.source.command),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gitml.model.names import VersionId
-from gitml.model.pointer import Pointer, Source
+from gitml.model.pointer import Input, Pointer, Source
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
@@ -27,6 +27,7 @@ class InputState(Enum):
     PRESENT = "present"
     MISSING = "missing"
     CHANGED = "changed"
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,11 @@ class Lineage:
         ref: The version.
         digest: Tree digest that its user pinned, or that its pointer has.
         role: What it was to the version it is shown under.
-        state: Whether this commit has it, with that digest.
+        state: Whether this commit has it, with that digest; `elsewhere` is not looked up.
         source: Code that made it, where its pointer is here.
         related: Its inputs (up) or the versions made from it (down).
+        repo: Another repository that holds it; None for this one.
+        commit: Commit of that repository that was pinned.
     """
 
     ref: VersionId
@@ -48,6 +51,13 @@ class Lineage:
     state: InputState
     source: Source | None
     related: tuple[Lineage, ...]
+    repo: str | None = None
+    commit: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The version, with the repository that holds it where that is another one."""
+        return str(self.ref) if self.repo is None else f"{self.repo}//{self.ref}"
 
 
 def lineage(
@@ -73,6 +83,8 @@ def lineage_of(
     users: dict[VersionId, list[tuple[VersionId, str | None]]] = {}
     for user, pointer in pointers.items():
         for used in pointer.inputs:
+            if used.repo is not None:
+                continue
             users.setdefault(used.ref, []).append((user, used.role))
     return _down(pointers, users, id_, None, 0)
 
@@ -89,7 +101,25 @@ def _up(snapshot: Snapshot, id_: VersionId, digest: str, role: str | None, depth
         role=role,
         state=state,
         source=pointer.source if pointer else None,
-        related=tuple(_up(snapshot, used.ref, str(used.digest), used.role, depth + 1) for used in inputs),
+        related=tuple(
+            _up(snapshot, used.ref, str(used.digest), used.role, depth + 1)
+            if used.repo is None
+            else _elsewhere(used)
+            for used in inputs
+        ),
+    )
+
+
+def _elsewhere(used: Input) -> Lineage:
+    return Lineage(
+        ref=used.ref,
+        digest=str(used.digest),
+        role=used.role,
+        state=InputState.ELSEWHERE,
+        source=None,
+        related=(),
+        repo=used.repo,
+        commit=used.commit,
     )
 
 
