@@ -22,6 +22,7 @@ from gitml.model.shown import size
 from gitml.registry.external import contents_of
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
+from gitml.store.entries import FileEntry
 from gitml.store.filecache import FileCache
 from gitml.store.placing import PlacePlan, place, plan_placement
 from gitml.store.reader import TreeReader
@@ -99,6 +100,7 @@ class _Wanted:
     tree: TreeReader | ReferencedTree
     destination: Path
     select: Callable[[str], bool]
+    entries: Sequence[FileEntry] | None
     partial: bool
 
 
@@ -144,34 +146,38 @@ def _wanted(
         destination = ws.caller / output
     else:
         destination = ws.require_directory("placing contents without -o") / found.id.folder
+    select, entries = _selection(tree, found, include, exclude)
     return _Wanted(
         found=found,
         tree=tree,
         destination=Path(os.path.abspath(destination)),  # noqa: PTH100, symbolic links stay as typed
-        select=_selection(tree, found, include, exclude),
+        select=select,
+        entries=entries,
         partial=bool(include or exclude or found.path),
     )
 
 
 def _selection(
     tree: TreeReader | ReferencedTree, found: Resolved, include: Sequence[str], exclude: Sequence[str]
-) -> Callable[[str], bool]:
+) -> tuple[Callable[[str], bool], Sequence[FileEntry] | None]:
+    """Which paths are wanted; where the reference names one, the files there, found without the rest of the list."""
     matches = glob_matcher(include, exclude)
     if found.path is None:
-        return matches
+        return matches, None
     wanted, below = found.path.rstrip("/"), found.path.rstrip("/") + "/"
 
     def select(path: str) -> bool:
         return (path == wanted or path.startswith(below)) and matches(path)
 
-    if not any(select(entry.path) for entry in tree.entries()):
+    entries = [entry for entry in tree.entries_below(wanted) if select(entry.path)]
+    if not entries:
         raise NotFound(
             f"{found.id} has no file {found.path}",
             code="file-not-found",
             hint=f"gitml show {found.id} --files",
             context={"ref": str(found.id), "path": found.path},
         )
-    return select
+    return select, entries
 
 
 def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Placement:
@@ -183,6 +189,7 @@ def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Pla
         wanted.destination,
         cache,
         select=wanted.select,
+        entries=wanted.entries,
         force=force,
         trusted=_trusted(ws, wanted.destination),
     )

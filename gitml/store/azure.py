@@ -25,6 +25,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 from gitml.errors import AccessDenied, UsageError
 from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.store.aborted import hush
 from gitml.store.identity import Identity, masked
 from gitml.store.medium import Flight
 from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
@@ -90,6 +91,7 @@ class AzureClient:
             )
         endpoint = check_endpoint(endpoint, allow_http=options.allow_http)
         secrets.check(endpoint)
+        hush()
         self._container = url.bucket
         self._url = f"{url} at {endpoint}" if options.endpoint_url or not url.account else str(url)
         self._files = _Files(endpoint, secrets, options)

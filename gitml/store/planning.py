@@ -83,6 +83,7 @@ def plan_placement(
     cache: FileCache,
     *,
     select: Callable[[str], bool] | None = None,
+    entries: Iterable[FileEntry] | None = None,
     force: bool = False,
     trusted: Path | None = None,
 ) -> PlacePlan:
@@ -92,6 +93,7 @@ def plan_placement(
         destination: The folder; it need not exist.
         cache: What is known of the files in it. Digests found on the way are added in memory.
         select: Which paths of the tree are wanted; what was placed at other paths is left alone.
+        entries: Files of the tree among which are all that are wanted; None looks at all of them.
         force: Replace what is in the way. A folder that holds other files is never replaced.
         trusted: Where `destination` lies in a folder that others write to (a repository), that folder: components
             between the two are then not followed where they are symbolic links.
@@ -100,7 +102,8 @@ def plan_placement(
         InvalidInput: A name that this system cannot hold.
         AccessDenied: A folder or file cannot be read.
     """
-    wanted = [entry for entry in reader.entries() if select is None or select(entry.path)]
+    listed = reader.entries() if entries is None else entries
+    wanted = [entry for entry in listed if select is None or select(entry.path)]
     if os.name == "nt":
         _refuse_windows_names(entry.path for entry in wanted)
     planner = _Planner(cache, force=force)

@@ -180,6 +180,19 @@ class TreeReader:
                 "its files do not make the tree that was registered", self.label, name, code="tree-digest"
             )
 
+    def entries_below(self, path: str) -> Iterator[FileEntry]:
+        """The file at a path, or the files of the folder there, in path order; the rest of the list is not read.
+
+        Raises:
+            IntegrityError: A file list is not what the pointer promises.
+        """
+        below = path + "/"
+        first, last = _before(self.rows, path), _before(self.rows, path + chr(ord("/") + 1))
+        for number in range(max(0, first), last + 1):
+            for entry in self.segment_entries(number):
+                if entry.path == path or entry.path.startswith(below):
+                    yield entry
+
     def segment_entries(self, number: int) -> Iterator[FileEntry]:
         """The files that one segment lists."""
         segment = self.segment(number)
@@ -269,10 +282,7 @@ class TreeReader:
         return Located(entry=_entry(segment, at), runs=_runs(segment, at))
 
     def _row_of(self, path: str) -> int:
-        key = path.encode("utf-8", "surrogatepass")
-        row = (
-            bisect_right(self.rows, key, key=lambda row: row.first_path.encode("utf-8", "surrogatepass")) - 1
-        )
+        row = _before(self.rows, path)
         if row < 0:
             raise self._no_such_file(path)
         return row
@@ -345,6 +355,12 @@ class TreeReader:
         in_order = all(map(bytes.__lt__, keys, keys[1:]))
         if not in_order or paths[0] != first or (following is not None and keys[-1] >= following.encode()):
             raise damaged("its paths are not in order", self.label, name, code="path-order")
+
+
+def _before(rows: Sequence[Row], path: str) -> int:
+    """Number of the last row that begins at a path or before it; -1 where none does."""
+    key = path.encode("utf-8", "surrogatepass")
+    return bisect_right(rows, key, key=lambda row: row.first_path.encode("utf-8", "surrogatepass")) - 1
 
 
 def _entry(segment: Segment, at: int) -> FileEntry:

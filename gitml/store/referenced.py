@@ -125,6 +125,11 @@ class ReferencedTree:
             digest = self._learned.digest(one) or stand_in(one)
             yield FileEntry(path=one.path, size_bytes=one.size_bytes, digest=digest)
 
+    def entries_below(self, path: str) -> Iterator[FileEntry]:
+        """See :meth:`gitml.store.reader.TreeReader.entries_below`."""
+        below = path + "/"
+        return (entry for entry in self.entries() if entry.path == path or entry.path.startswith(below))
+
     def digest(self, reference: Reference) -> bytes | None:
         """The digest of a file, registered or learned."""
         return self._learned.digest(reference)

@@ -203,9 +203,7 @@ class RemoteMedium:
         try:
             self._made(
                 call,
-                lambda pulse: self._client.put(
-                    self._prefix + name, UploadBody(body, pulse), mark, create=False
-                ),
+                lambda pulse: self._send(name, UploadBody(body, pulse), mark, create=False),
             )
         except FailedError as failed:
             raise self._error(call, failed.failure) from failed.__cause__
@@ -217,15 +215,19 @@ class RemoteMedium:
         try:
             self._made(
                 call,
-                lambda pulse: self._client.put(
-                    self._prefix + name, UploadBody(body, pulse), mark, create=True
-                ),
+                lambda pulse: self._send(name, UploadBody(body, pulse), mark, create=True),
             )
         except FailedError as failed:
             if failed.failure.kind is not FailureKind.EXISTS:
                 raise self._error(call, failed.failure) from failed.__cause__
             return self._whose(call, mark)
         return PutOutcome.CREATED
+
+    async def _send(self, name: str, body: UploadBody, mark: str, *, create: bool) -> None:
+        try:
+            await self._client.put(self._prefix + name, body, mark, create=create)
+        finally:
+            body.release()
 
     def _whose(self, call: Call, mark: str) -> PutOutcome:
         """The name is taken: by an attempt whose reply was lost (the SDKs make some unasked), or by another."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Protocol
 
 from gitml.store.identity import Identity
-from gitml.store.medium import Buffer, Buffers, Flight
+from gitml.store.medium import Buffers, Flight
 from gitml.store.retry import Failure
 
 _BLOCK_BYTES: Final = 256 << 10
@@ -35,7 +37,8 @@ class UploadBody:
 
     def __init__(self, parts: Buffers, pulse: Pulse) -> None:
         self._parts = [memoryview(part).cast("B") for part in parts if len(part)]
-        self._size = sum(len(part) for part in self._parts)
+        self._starts = list(accumulate(map(len, self._parts), initial=0))
+        self._size = self._starts[-1]
         self._pulse = pulse
         self._position = 0
 
@@ -45,6 +48,12 @@ class UploadBody:
     def joined(self) -> bytes:
         """All parts in one."""
         return b"".join(self._parts)
+
+    def release(self) -> None:
+        """Let go of the parts: who remembers how an attempt failed would keep them in memory."""
+        for part in self._parts:
+            part.release()
+        self._parts.clear()
 
     def tell(self) -> int:
         """Where the next read begins."""
@@ -63,32 +72,20 @@ class UploadBody:
         return data
 
     def _between(self, start: int, stop: int) -> Iterator[memoryview]:
-        offset = 0
-        for part in self._parts:
-            if offset >= stop:
-                return
-            if offset + len(part) > start:
-                yield part[max(0, start - offset) : stop - offset]
-            offset += len(part)
+        number = bisect_right(self._starts, start) - 1
+        while number < len(self._parts) and (offset := self._starts[number]) < stop:
+            yield self._parts[number][max(0, start - offset) : stop - offset]
+            number += 1
 
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        """Blocks of a size that is worth a system call."""
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Blocks of a size that is worth a system call; copies, so that nothing looks at the parts in between."""
         self._pulse.beat()
-        gathered = bytearray()
-        for part in self._parts:
-            for start in range(0, len(part), _BLOCK_BYTES):
-                piece = part[start : start + _BLOCK_BYTES]
-                if not gathered and len(piece) > _BLOCK_BYTES // 2:
-                    yield piece
-                else:
-                    gathered += piece
-                if len(gathered) >= _BLOCK_BYTES:
-                    yield bytes(gathered)
-                    gathered.clear()
-                self._pulse.beat()
-        if gathered:
-            yield bytes(gathered)
-        self._pulse.beat()
+        start = 0
+        while self._parts and start < self._size:
+            block = b"".join(self._between(start, start + _BLOCK_BYTES))
+            start += len(block)
+            yield block
+            self._pulse.beat()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

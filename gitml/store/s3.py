@@ -21,6 +21,7 @@ import s3fs
 from botocore import exceptions as sdk
 
 from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.store.aborted import hush
 from gitml.store.identity import Identity
 from gitml.store.medium import Flight
 from gitml.store.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
@@ -91,6 +92,7 @@ class S3Client:
         endpoint = options.endpoint_url or _variable(_ENDPOINT_VARIABLES)
         if endpoint is not None:
             endpoint = check_endpoint(endpoint, allow_http=options.allow_http)
+        hush()
         self._bucket = url.bucket
         self._endpoint = endpoint
         self._url = str(url) + (f" at {endpoint}" if endpoint else "")

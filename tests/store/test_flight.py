@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.proxy import Harm, Proxy, Rule
+from support.remote import place
 from support.store import key
 
 from gitml.store import packing
@@ -113,3 +118,50 @@ def test_waiting_for_the_network_keeps_nobody_from_hashing(tmp_path: Path) -> No
     store = Store(medium, jobs=1)
     written = store.write(source)  # type: ignore[arg-type]
     assert written.stats.packs == 60
+
+
+def test_a_body_is_let_go_with_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is remembered until somebody collects garbage; the pack that was to be sent is not."""
+    there = place("moto", monkeypatch)
+    block = bytearray(random.Random(1).randbytes(8 << 20))
+    gc.disable()
+    try:
+        with Proxy(there.port, Rule(Harm.RESET_IN_BODY, b"PUT", strikes=2)) as proxy:
+            there.at(proxy.port).open().put("packs/aa/aa", [block])
+        assert is_free(block)
+    finally:
+        gc.enable()
+
+
+def test_a_broken_upload_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    aborted = pytest.importorskip("gitml.store.aborted")
+    import aiohttp
+
+    async def fails(error: Exception) -> None:
+        raise error
+
+    async def unheard() -> None:
+        tasks = [
+            asyncio.create_task(fails(error)) for error in (aiohttp.ClientConnectionResetError(), KeyError())
+        ]
+        await asyncio.wait(tasks)
+        del tasks
+        gc.collect()
+
+    aborted.hush()
+    asyncio.run(unheard())
+    told = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [type(error) for error in told] == [KeyError]
+
+
+def is_free(block: bytearray) -> bool:
+    """Whether nobody looks at these bytes any more, at once or when the loop had its turn."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            block.append(0)  # refused while there are views
+        except BufferError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False

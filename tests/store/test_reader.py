@@ -66,6 +66,17 @@ def test_entries_are_all_files_in_byte_order(many, many_root) -> None:
     assert (reader.files, reader.size_bytes) == (len(MANY), sum(map(len, MANY.values())))
 
 
+@pytest.mark.parametrize(
+    "path", ["a", "b00", "b00/f0", "b07", "b07/f20007", "b1", "b39", "b39/f29999", "c", "b39/"]
+)
+def test_what_lies_below_a_path_is_found_without_the_rest_of_the_list(many, many_root, path: str) -> None:
+    counting, reader = counted(many[0], many_root)
+    found = [entry.path for entry in reader.entries_below(path)]
+    assert found == [each for each in sorted(MANY) if each == path or each.startswith(path + "/")]
+    segments = sum(name.startswith("segments/") for _, name in counting.calls)
+    assert segments <= (2 if found and "/" not in path else 1)
+
+
 def test_one_file_costs_four_requests_of_which_none_is_a_whole_pack(many, many_root) -> None:
     for path in ("b00/f0", "b07/f20007", "b39/f29999"):
         counting, reader = counted(many[0], many_root)
