@@ -585,6 +585,7 @@ class Registry:
         draft: bool = False,
         reviewers: Sequence[str] = (),
         auto_merge: bool = False,
+        no_inputs: bool = False,
         dry_run: bool = False,
     ) -> _propose.Promotion:
         """Ask to move versions to a stage: opens a request, or updates the open one.
@@ -598,6 +599,7 @@ class Registry:
             draft: Not to be merged yet.
             reviewers: Who should look at it.
             auto_merge: Merge as soon as the policy allows.
+            no_inputs: Leave what they were made from behind; only where the target's policy allows that.
             dry_run: Plan only.
 
         Raises:
@@ -616,6 +618,7 @@ class Registry:
             draft=draft,
             reviewers=reviewers,
             auto_merge=auto_merge,
+            no_inputs=no_inputs,
             dry_run=dry_run,
         )
 

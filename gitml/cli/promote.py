@@ -30,6 +30,9 @@ from gitml.cli.session import Session
 @click.option("--draft", is_flag=True, help="Not to be merged yet.")
 @click.option("--reviewer", "reviewers", metavar="R", multiple=True, help="Who should look at it.")
 @click.option("--auto-merge", is_flag=True, help="Merge as soon as the policy allows.")
+@click.option(
+    "--no-inputs", is_flag=True, help="Leave what they were made from behind, if the stage allows it."
+)
 @dry_run_option
 def promote(
     session: Session,
@@ -43,6 +46,7 @@ def promote(
     draft: bool,
     reviewers: Sequence[str],
     auto_merge: bool,
+    no_inputs: bool,
     dry_run: bool,
 ) -> None:
     """Ask to move versions to a stage.
@@ -60,6 +64,7 @@ def promote(
         draft=draft,
         reviewers=reviewers,
         auto_merge=auto_merge,
+        no_inputs=no_inputs,
         dry_run=dry_run,
     )
     session.finish(result, render.promotion, refs=render.promotion_refs(result), dry_run=dry_run)

@@ -24,6 +24,7 @@ ByPattern = tuple[tuple[str, T], ...]
 
 ALLOWED_SIGNERS: Final = ".gitml/allowed_signers"
 REVOKED_SIGNERS: Final = ".gitml/revoked_signers"
+ALLOWED: Final = "allowed"
 CARD: Final = "card"
 LICENCE: Final = "licence"
 SIGNATURE: Final = "signature"
@@ -138,6 +139,8 @@ class Requirements:
     """All that a stage requires.
 
     Attributes:
+        inputs_promoted: Whether everything that a version was made from has to be promoted, too.
+        no_inputs: Whether a version may come without what it was made from.
         fields: Pattern of assets -> fields that a version must have.
         formats: Pattern of assets -> patterns of files, one of which every file of the contents must match.
         unread: Rule -> why it cannot be judged; each refuses every promotion.
@@ -145,6 +148,7 @@ class Requirements:
 
     approvals: Approvals = field(default_factory=Approvals)
     inputs_promoted: bool = False
+    no_inputs: bool = False
     metrics: ByPattern[tuple[MetricRule, ...]] = ()
     fields: ByPattern[tuple[str, ...]] = ()
     formats: ByPattern[tuple[str, ...]] = ()
@@ -194,6 +198,12 @@ def _flag(value: Any, path: Path) -> bool:
     if not isinstance(value, bool):
         raise FieldError(path, f"must be true or false, and is {shown(value)}", "give true or false")
     return value
+
+
+def _allowed(value: Any, path: Path) -> bool:
+    if value != ALLOWED:
+        raise UnknownRuleError(f"{shown(value)} is not {ALLOWED!r}, and leaving the rule out forbids it")
+    return True
 
 
 def _count(value: Any, path: Path) -> int:
@@ -270,6 +280,7 @@ def _nothing_else(value: Mapping[str, Any], known: tuple[str, ...]) -> None:
 _READERS: Final[Mapping[str, Callable[[Any, Path], Any]]] = {
     "approvals": _approvals,
     "inputs_promoted": _flag,
+    "no_inputs": _allowed,
     "metrics": _metrics,
     "fields": _fields,
     "formats": _formats,

@@ -18,8 +18,8 @@ from gitml.forge.detect import open_forge
 from gitml.git.types import Commit, MergedTree
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
-from gitml.model.pointer import Pointer
-from gitml.promotion.case import Case, Found
+from gitml.model.pointer import Input, Pointer
+from gitml.promotion.case import Case, Found, Needed
 from gitml.promotion.chain import need_whole_history, since_default
 from gitml.promotion.history import birth_of
 from gitml.promotion.judging import reviews_of, shape_of
@@ -305,6 +305,9 @@ class _Recorded:
 
     def foreign_code(self) -> Sequence[str]:
         return []
+
+    def foreign(self, item: Input, *, promoted: bool) -> Needed | None:
+        return None
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         return (asset, version) in self.ran

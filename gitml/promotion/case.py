@@ -6,7 +6,7 @@ know of the world outside the two trees it asks of the evidence that it is given
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Protocol
 from gitml.model.config import StagePolicy
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
-from gitml.model.pointer import Pointer
+from gitml.model.pointer import Input, Pointer
 from gitml.model.requirements import Requirements
 from gitml.promotion.view import Defect, File, TreeView, changed_paths
 
@@ -43,6 +43,37 @@ class Rule(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """A version that another one was made from, and what is missing of it.
+
+    Attributes:
+        ref: The version, with `REPO//` before it where another registry holds it.
+        digest: Tree digest that was pinned; None at the top.
+        problem: Why it does not count; None where it is there.
+        hint: What would bring it there, where that is one step.
+        needs: What it was made from, as far as anything is missing there.
+    """
+
+    ref: str
+    digest: str | None = None
+    problem: str | None = None
+    hint: str | None = None
+    needs: tuple[Needed, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it, or something that it was made from, is missing."""
+        return self.problem is not None or bool(self.needs)
+
+    def missing(self) -> Iterator[Needed]:
+        """Everything below and including this that does not count."""
+        if self.problem is not None:
+            yield self
+        for below in self.needs:
+            yield from below.missing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One objection.
 
@@ -51,12 +82,14 @@ class Problem:
         asset: Asset, version or path that it objects to; empty for the request as a whole.
         message: What is wrong, one line.
         hint: What would satisfy the rule, where that is one step.
+        missing: All inputs of the version that are missing, as a tree; with its first objection only.
     """
 
     rule: Rule
     asset: str
     message: str
     hint: str | None = None
+    missing: Needed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +133,9 @@ class Evidence(Protocol):
 
     def foreign_code(self) -> Sequence[str]:
         """What of the change beside versions is not on a branch that the policy's `from` names."""
+
+    def foreign(self, item: Input, *, promoted: bool) -> Needed | None:
+        """An input that another registry holds, and what is missing of it; None: it is not asked."""
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         """Whether the stage ran that version at some time before."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
-from gitml.errors import GitMLError, NotFound
+from gitml.errors import AccessDenied, GitMLError, NotFound, StoreUnavailable
 from gitml.forge.shared import HEADS, Shared
 from gitml.git.types import MergeConflict
 from gitml.model.config import matches
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
-from gitml.model.pointer import Pointer
-from gitml.promotion.case import Found
+from gitml.model.pointer import Input, Pointer
+from gitml.promotion.case import Found, Needed
 from gitml.promotion.chain import ran
+from gitml.promotion.foreign import ForeignInputs
 from gitml.promotion.target import Target, folder_files, is_own_file, listing, merge_code
 from gitml.promotion.view import File, changed_paths
 from gitml.registry.workspace import Workspace
 from gitml.store.reader import TreeReader
 
 ANY_BRANCH = ("*",)
+_NOT_ASKED = (AccessDenied, StoreUnavailable)  # a store that cannot be asked says nothing for or against a version
 
 
 class RepositoryEvidence:
@@ -55,6 +57,7 @@ class RepositoryEvidence:
         self._prefer = prefer
         self._missing: dict[VersionId, Sequence[str]] = {}
         self._trees: dict[VersionId, TreeReader | None] = {}
+        self._foreign: dict[bool, ForeignInputs] = {}
 
     def missing_bytes(self, pointer: Pointer) -> Sequence[str]:
         """See :class:`gitml.promotion.case.Evidence`."""
@@ -73,6 +76,8 @@ class RepositoryEvidence:
                 found[path] = Digest(tree.entry(path).digest)
             except NotFound:
                 continue
+            except _NOT_ASKED:
+                raise
             except GitMLError:
                 return None
         return found
@@ -82,6 +87,8 @@ class RepositoryEvidence:
         tree = self._tree(pointer)
         try:
             return None if tree is None else [entry.path for entry in tree.entries()]
+        except _NOT_ASKED:
+            raise
         except GitMLError:
             return None
 
@@ -92,6 +99,8 @@ class RepositoryEvidence:
                 store, root = self._ws.stores(self._target.config).locate(pointer)
                 tree = store.tree(root, expected=pointer.contents, label=str(pointer.id))
                 self._trees[pointer.id] = tree
+            except _NOT_ASKED:
+                raise
             except GitMLError:
                 self._trees[pointer.id] = None
         return self._trees[pointer.id]
@@ -172,6 +181,13 @@ class RepositoryEvidence:
             for path in sorted(changed)
             if not is_own_file(self._ws, self._target, path)
         ]
+
+    def foreign(self, item: Input, *, promoted: bool) -> Needed | None:
+        """See :class:`gitml.promotion.case.Evidence`; while a promotion is planned, who cannot be asked is an error."""
+        if promoted not in self._foreign:
+            target = self._target
+            self._foreign[promoted] = ForeignInputs(self._ws, target.config, target.stage, promoted=promoted)
+        return self._foreign[promoted].look(item, raises=self._head is None)
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         """See :class:`gitml.promotion.case.Evidence`."""

@@ -11,9 +11,11 @@ from gitml.forge.shared import Shared
 from gitml.git.urls import same_remote, without_credentials
 from gitml.model.names import AssetId, VersionId
 from gitml.model.reference import AssetRef
+from gitml.model.requirements import Requirements
 from gitml.promotion.branch import plan_by_branch
+from gitml.promotion.case import Problem, Rule
 from gitml.promotion.history import birth_of
-from gitml.promotion.prepare import Kind, Prepared, closure, current_changes, folder_changes, prepare
+from gitml.promotion.prepare import Kind, Prepared, closure, current_changes, folder_changes, prepare, refuse
 from gitml.promotion.propose import Promotion, propose
 from gitml.promotion.target import Target, find_target
 from gitml.registry.resolve import resolve
@@ -32,6 +34,7 @@ def promote(
     draft: bool = False,
     reviewers: Sequence[str] = (),
     auto_merge: bool = False,
+    no_inputs: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
     """Ask for assets, or for a whole branch, to go to a stage.
@@ -47,6 +50,7 @@ def promote(
         draft: Open as a draft, where the forge can.
         reviewers: Whom to ask for review, where the forge can.
         auto_merge: Merge as soon as the rules are met, where the forge can.
+        no_inputs: Leave what they were made from where it is; only where the target's policy allows that.
         dry_run: Only plan; the shared repository's branches are fetched all the same.
 
     Raises:
@@ -60,7 +64,13 @@ def promote(
     forge = open_forge(ws)
     _check_capabilities(forge, draft=draft, reviewers=reviewers, auto_merge=auto_merge)
     prepared = plan_promotion(
-        ws, forge.shared, refs, source=source, target=target, birth=lambda: birth_of(ws, forge, target)
+        ws,
+        forge.shared,
+        refs,
+        source=source,
+        target=target,
+        birth=lambda: birth_of(ws, forge, target),
+        no_inputs=no_inputs,
     )
     return propose(
         ws,
@@ -83,6 +93,7 @@ def plan_promotion(
     source: str | None,
     target: str,
     birth: Callable[[], str | None] = lambda: None,
+    no_inputs: bool = False,
 ) -> Prepared:
     """Plan a promotion by asset, or by branch where no reference is given.
 
@@ -93,6 +104,7 @@ def plan_promotion(
         source: Branch that references are read on, or that is promoted; None is HEAD.
         target: The stage.
         birth: Gives the commit that the stage was born from, where it is known.
+        no_inputs: Leave what they were made from where it is.
 
     Raises:
         UsageError: The call makes no sense, such as a stage promoted to itself.
@@ -105,9 +117,29 @@ def plan_promotion(
         raise UsageError(
             f"{target} cannot be promoted to itself", code="same-branch", hint="-s names another branch"
         )
+    if no_inputs:
+        _check_no_inputs(goal, refs)
     if not refs:
         return plan_by_branch(ws, shared, goal, source, birth=birth)
-    return _by_asset(ws, shared, goal, refs, source, birth)
+    return _by_asset(ws, shared, goal, refs, source, birth, no_inputs=no_inputs)
+
+
+def _check_no_inputs(target: Target, refs: Sequence[str]) -> None:
+    if not refs:
+        raise UsageError(
+            "--no-inputs is for a promotion of versions, and a branch brings all that it has",
+            code="no-inputs-branch",
+            hint=f"gitml promote REF --no-inputs -t {target.stage}",
+        )
+    require = Requirements.read(target.policy.require)
+    if not require.no_inputs or require.inputs_promoted:
+        problem = Problem(
+            rule=Rule.INPUTS,
+            asset="",
+            message=f"{target.stage} takes no version without what it was made from",
+            hint=f"leave out --no-inputs, or allow it: stages.{target.stage}.require.no_inputs: allowed",
+        )
+        refuse([problem], f"cannot promote to {target.stage}")
 
 
 def _by_asset(
@@ -117,9 +149,11 @@ def _by_asset(
     refs: Sequence[str],
     source: str | None,
     birth: Callable[[], str | None],
+    *,
+    no_inputs: bool,
 ) -> Prepared:
     chosen = _resolve(ws, target, refs, source)
-    folders = closure(ws, shared, target, chosen)
+    folders = closure(ws, shared, target, chosen, no_inputs=no_inputs)
     wanted = {version.asset: version.version for version in chosen}
     changes = folder_changes(ws, target, folders)
     changes |= current_changes(ws, target, wanted)

@@ -7,8 +7,9 @@ unreferenced objects in git's object folder.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
+from typing import Any
 
 from gitml.errors import NotFound, PolicyRefused
 from gitml.forge.shared import HEADS, Shared
@@ -91,12 +92,12 @@ class Prepared:
 
 
 def closure(
-    ws: Workspace, shared: Shared, target: Target, chosen: dict[VersionId, str]
+    ws: Workspace, shared: Shared, target: Target, chosen: dict[VersionId, str], *, no_inputs: bool = False
 ) -> dict[VersionId, str]:
     """Version folders that have to travel, each with a commit that has it.
 
     The chosen versions where the target lacks them or has them otherwise, and what they and their inputs were made
-    from. An input that is nowhere to be found is left out; the rule `inputs` names it.
+    from. An input that is nowhere to be found is left out; the rule `inputs` names it. With `no_inputs` all are.
     """
     stage = ws.at(target.tip)
     travel: dict[VersionId, str] = {}
@@ -111,8 +112,8 @@ def closure(
                 travel[version] = commit
         elif not stage.has(version):
             travel[version] = commit
-        for item in ws.at(commit).pointer(version).inputs:
-            if getattr(item, "repo", None) is not None:
+        for item in () if no_inputs else ws.at(commit).pointer(version).inputs:
+            if item.repo is not None:
                 continue
             where = next(
                 (c for c in _places(ws, shared, target, commit) if _has(ws, c, item.ref, str(item.digest))),
@@ -226,11 +227,15 @@ def refuse(problems: Sequence[Problem], what: str) -> None:
         {"rule": problem.rule.value, "asset": problem.asset, "message": problem.message, "hint": problem.hint}
         for problem in problems
     ]
+    missing = [problem.missing for problem in problems if problem.missing is not None]
+    context: dict[str, Any] = {"reasons": reasons}
+    if missing:
+        context["missing"] = [asdict(needed) for needed in missing]
     hint = next((problem.hint for problem in problems if problem.hint), None)
     said = "; ".join(dict.fromkeys(problem.message for problem in problems))
     if all(problem.rule is Rule.NOT_PUSHED for problem in problems):
         raise NotFound(f"{what}: {said}", code="not-pushed", hint="gitml push", context={"reasons": reasons})
-    raise PolicyRefused(f"{what}: {said}", code="policy", hint=hint, context={"reasons": reasons})
+    raise PolicyRefused(f"{what}: {said}", code="policy", hint=hint, context=context)
 
 
 def local_tip(ws: Workspace, branch: str) -> str | None:

@@ -109,7 +109,14 @@ def named(config: Config, name: str, ws: Workspace) -> Address:
             hint=f"registries: {{{name}: URL}} in gitml.yaml, or write the URL itself",
             context={"name": name, "known": sorted(config.registries)},
         )
-    return _located(url, ws.base_folder or ws.caller)
+    address = _located(url, ws.base_folder or ws.caller)
+    if ws.base_folder is None and address.folder is not None:
+        raise InvalidInput(
+            f"{ws.identity_url()} names {name} as {address.shown}, a folder of its own machine",
+            code="registry-elsewhere",
+            hint="a URL in `registries:` there",
+        )
+    return address
 
 
 def name_of(config: Config, address: Address, ws: Workspace) -> str | None:

@@ -138,9 +138,18 @@ def input_of_old_input_is_absent(s: Scene) -> None:
     s.after[M3] = model_3({"datasets/digits@1": "datasets/digits@1"})
 
 
-def input_elsewhere_is_not_promoted(s: Scene) -> None:
-    s.require(inputs_promoted=True)
+def input_elsewhere_is_missing(s: Scene) -> None:
     s.after[M3] = model_3(repo="shared")
+    s.witness.lacking["shared//datasets/digits@2"] = "it is not there"
+
+
+def input_elsewhere_is_not_promoted(s: Scene) -> None:
+    s.require(inputs_promoted=True, no_inputs="allowed")
+    input_elsewhere_is_missing(s)
+
+
+def no_inputs_says_something_else(s: Scene) -> None:
+    s.require(no_inputs=True)
 
 
 def store_is_not_named(s: Scene) -> None:
@@ -319,7 +328,9 @@ SPOILT: list[tuple[Callable[[Scene], None], set[str]]] = [
     (input_has_another_digest, {"inputs"}),
     (input_of_input_is_absent, {"inputs"}),
     (input_of_old_input_is_absent, {"inputs"}),
+    (input_elsewhere_is_missing, {"inputs"}),
     (input_elsewhere_is_not_promoted, {"inputs"}),
+    (no_inputs_says_something_else, {"require"}),
     (input_is_malformed, {"schema"}),
     (old_input_is_malformed, {"inputs"}),
     (bytes_are_missing_and_files_unknown, {"bytes"}),
@@ -387,10 +398,22 @@ def test_a_version_that_nothing_needs_may_go() -> None:
     assert scene.problems() == []
 
 
-def test_an_input_in_another_repository_is_left_alone() -> None:
+@pytest.mark.parametrize("promoted", [False, True])
+def test_an_input_in_another_repository_is_looked_up_there(promoted: bool) -> None:
     scene = allowed()
+    scene.require(inputs_promoted=promoted)
     scene.after[M3] = model_3({"datasets/elsewhere@2": "datasets/elsewhere@2"}, repo="shared")
     assert scene.problems() == []
+    assert scene.witness.sought == [("shared//datasets/elsewhere@2", promoted)]
+
+
+def test_inputs_may_stay_behind_where_the_policy_says_so() -> None:
+    scene = allowed()
+    scene.require(no_inputs="allowed")
+    scene.after[M3] = model_3({"datasets/raw@7": "datasets/raw@7"})
+    assert scene.problems() == []
+    scene.require(no_inputs="allowed", inputs_promoted=True)
+    assert scene.rules() == {"inputs"}
 
 
 def test_a_branch_may_bring_code_and_configuration() -> None:

@@ -11,7 +11,7 @@ from gitml.model.config import StagePolicy
 from gitml.model.digest import Digest
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer
-from gitml.promotion.case import Case, Found, Problem, Reviews, Shape
+from gitml.promotion.case import Case, Found, Needed, Problem, Reviews, Shape
 from gitml.promotion.policy import judge
 from gitml.promotion.view import File, TreeView
 
@@ -91,6 +91,8 @@ class Witness:
     earlier: set[str] = field(default_factory=set)
     asked: list[tuple[str, bool]] = field(default_factory=list)
     contents: dict[str, bytes] | None = field(default_factory=lambda: {"README.md": b"# Digits\n"})
+    lacking: dict[str, str] = field(default_factory=dict)
+    sought: list[tuple[str, bool]] = field(default_factory=list)
     faults: Sequence[str] = ()
     signers: list[tuple[bytes, bytes | None]] = field(default_factory=list)
 
@@ -116,6 +118,11 @@ class Witness:
     def unsigned(self, allowed_signers: bytes, revoked: bytes | None) -> Sequence[str]:
         self.signers.append((allowed_signers, revoked))
         return self.faults
+
+    def foreign(self, item: Input, *, promoted: bool) -> Needed | None:
+        self.sought.append((item.text, promoted))
+        problem = self.lacking.get(item.text)
+        return Needed(ref=item.text, digest=str(item.digest), problem=problem)
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         return f"{asset}@{version}" in self.earlier

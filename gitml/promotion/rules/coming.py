@@ -3,51 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gitml.model.digest import Digest
 from gitml.model.names import VersionId
 from gitml.model.pointer import Input, Pointer
-from gitml.promotion.case import Case, Found, Problem, Rule, Shape
+from gitml.promotion.case import Case, Found, Needed, Problem, Rule, Shape
 from gitml.promotion.view import POINTER_FILE, Defect
 
 
 def inputs(case: Case) -> Iterator[Problem]:
-    """The pinned inputs of what comes, and theirs, are on the target with the pinned digests."""
-    queue, seen = dict(case.coming), set[VersionId]()
-    while queue:
-        version, pointer = queue.popitem()
-        seen.add(version)
-        for item in pointer.inputs:
-            found = case.after.pointer(item.ref) if item.ref in case.after.versions else None
-            problem = _foreign_input(case, version, item) if item.repo else _input(case, version, item, found)
-            if problem is not None:
-                yield problem
-            elif isinstance(found, Pointer) and item.repo is None and item.ref not in seen:
-                queue[item.ref] = found
+    """The pinned inputs of what comes, and theirs, are on the target with the pinned digests.
+
+    Those of other registries are there as they were pinned; where inputs have to be promoted, on the stage of the same
+    name. What is missing may be left out where the policy allows promotions without inputs.
+    """
+    seen: set[VersionId] = set()
+    for version, pointer in case.coming.items():
+        node = _needed(case, version, pointer, seen)
+        for number, missing in enumerate(node.missing()):
+            yield Problem(
+                rule=Rule.INPUTS,
+                asset=str(version),
+                message=str(missing.problem),
+                hint=missing.hint,
+                missing=node if number == 0 else None,
+            )
 
 
-def _foreign_input(case: Case, version: VersionId, item: Input) -> Problem | None:
-    if not case.requirements.inputs_promoted:
+def _needed(case: Case, version: VersionId, pointer: Pointer, seen: set[VersionId]) -> Needed:
+    """A version of the target, with what is missing of its inputs; what was seen before is not told again."""
+    if version in seen:
+        return Needed(ref=str(version))
+    seen.add(version)
+    below = [
+        _foreign(case, item) if item.repo else _own(case, version, item, seen) for item in pointer.inputs
+    ]
+    needs = tuple(needed for needed in below if needed is not None and needed.is_missing)
+    return Needed(ref=str(version), digest=str(pointer.contents.digest), needs=needs)
+
+
+def _may_lack(case: Case) -> bool:
+    return case.requirements.no_inputs and not case.requirements.inputs_promoted
+
+
+def _foreign(case: Case, item: Input) -> Needed | None:
+    if _may_lack(case):
         return None
-    message = f"{version} was made from {item.ref} of another repository, which {case.stage} cannot hold"
-    return Problem(rule=Rule.INPUTS, asset=str(version), message=message)
+    return case.evidence.foreign(item, promoted=case.requirements.inputs_promoted)
 
 
-def _input(case: Case, version: VersionId, item: Input, found: Pointer | Defect | None) -> Problem | None:
-    if found is None:
-        message = f"{version} was made from {item.ref}, which would not be on {case.stage}"
-        hint = f"gitml promote {item.ref} -t {case.stage}"
-        return Problem(rule=Rule.INPUTS, asset=str(version), message=message, hint=hint)
+def _own(case: Case, version: VersionId, item: Input, seen: set[VersionId]) -> Needed | None:
+    node = Needed(ref=str(item.ref), digest=str(item.digest))
+    if item.ref not in case.after.versions:
+        if _may_lack(case):
+            return None
+        problem = f"{version} was made from {item.ref}, which would not be on {case.stage}"
+        return replace(node, problem=problem, hint=f"gitml promote {item.ref} -t {case.stage}")
+    found = case.after.pointer(item.ref)
     if isinstance(found, Defect):
-        if item.ref in case.added:
-            return None  # the rule `schema` says so
-        return Problem(rule=Rule.INPUTS, asset=str(version), message=found.message)
+        # The rule `schema` says so of what comes.
+        return None if item.ref in case.added else replace(node, problem=found.message)
     if found.contents.digest != item.digest:
-        message = (
+        problem = (
             f"{version} was made from {item.ref} with {item.digest}, but there it has {found.contents.digest}"
         )
-        return Problem(rule=Rule.INPUTS, asset=str(version), message=message)
-    return None
+        return replace(node, problem=problem)
+    return replace(_needed(case, item.ref, found, seen), digest=str(item.digest))
 
 
 def bytes_(case: Case) -> Iterator[Problem]:
