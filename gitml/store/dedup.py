@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from gitml.store import layout
@@ -214,8 +215,21 @@ class EarlierTree:
         return runs
 
 
+@dataclass(slots=True)
+class _OpenPack:
+    """A pack of a window: number of each chunk, and when one of them was found last."""
+
+    pack: PackRef
+    numbers: dict[bytes, int]
+    found: int = 0
+
+
 class PackWindow:
     """Chunks of a long series of packs, of which a part that moves on with the matches is looked at.
+
+    A file that has grown often has its middle in packs that were written late, which hold its end, too. So what was
+    passed stays, and goes only where there is no more room: of the packs before the present one that which gave
+    nothing for longest.
 
     Args:
         packs: In the order in which their chunks are expected.
@@ -226,23 +240,23 @@ class PackWindow:
         self._packs = packs
         self._footer = footer
         self._next = 0
-        self._open: list[tuple[PackRef, dict[bytes, int]]] = []
+        self._open: list[_OpenPack] = []
         self._chunks = 0
         self._latest = 0
+        self._moves = 0
 
     def find(self, chunk_id: bytes) -> tuple[PackRef, int] | None:
         """Pack and number of a chunk."""
         if not self._packs:
             return None
-        if self._open and (number := self._open[self._latest][1].get(chunk_id)) is not None:
-            return self._open[self._latest][0], number
+        if self._open and (number := self._open[self._latest].numbers.get(chunk_id)) is not None:
+            return self._open[self._latest].pack, number
         position = 0
         while position < len(self._open) or self._load():
-            pack, numbers = self._open[position]
-            if (number := numbers.get(chunk_id)) is not None:
-                self._latest = position
-                self._forget()
-                return pack, number
+            held = self._open[position]
+            if (number := held.numbers.get(chunk_id)) is not None:
+                self._move(position)
+                return held.pack, number
             position += 1
         return None
 
@@ -252,12 +266,18 @@ class PackWindow:
             self._next += 1
             footer = self._footer(pack)
             if footer is not None:
-                self._open.append((pack, {footer.id(number): number for number in range(footer.chunks)}))
+                numbers = {footer.id(number): number for number in range(footer.chunks)}
+                self._open.append(_OpenPack(pack, numbers))
                 self._chunks += footer.chunks
                 return True
         return False
 
-    def _forget(self) -> None:
-        while self._latest > 1:
-            self._chunks -= len(self._open.pop(0)[1])
+    def _move(self, position: int) -> None:
+        """A chunk was found in another pack than the last one; where the window is full, it moves on."""
+        self._moves += 1
+        self._open[self._latest].found = self._open[position].found = self._moves
+        self._latest = position
+        while self._chunks >= _WINDOW_CHUNKS and self._latest > 1:
+            longest = min(range(self._latest), key=lambda at: self._open[at].found)
+            self._chunks -= len(self._open.pop(longest).numbers)
             self._latest -= 1

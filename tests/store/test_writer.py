@@ -102,6 +102,20 @@ def test_a_window_moves_with_its_matches(gone: set[int]) -> None:
     assert read == list(range(12))
 
 
+@pytest.mark.parametrize("each", [1_000, 12_000], ids=["all fit", "more than fit"])
+def test_a_window_goes_back_to_what_a_growing_file_left_behind(each: int) -> None:
+    """Each version put something into the middle and something at the end, and both into one pack."""
+    packs = [_pack(number * each, each) for number in range(7)]
+    first, *late, last = [range(number * each, (number + 1) * each) for number in range(7)]
+    wanted = list(first[:100])
+    for number, pack in enumerate(late):
+        wanted += [*pack[:10], *first[100 * (number + 1) : 100 * (number + 2)]]
+    wanted += [*last, *(chunk for pack in late[-2:] for chunk in pack[10:20])]
+    window = PackWindow([ref for ref, _ in packs], lambda ref: dict(packs)[ref])
+    missed = [chunk for chunk in wanted if window.find(chunk.to_bytes(32, "big")) is None]
+    assert not missed
+
+
 def test_known_chunks_are_what_a_dictionary_would_know() -> None:
     """Ids that begin alike share slots; only equal ids are the same chunk."""
     known, plain = KnownChunks(limit=20_000), {}
