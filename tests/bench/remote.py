@@ -348,7 +348,6 @@ def next_large(context: Context, bucket: Bucket) -> Outcome:
         return gitml.gitml("register", "models/large", source)
 
     register()
-    packs = len(bucket.objects(place, "packs/"))
     if restic:
         restic.backup(source)
     runs: dict[str, list[Run]] = {}
@@ -362,6 +361,7 @@ def next_large(context: Context, bucket: Bucket) -> Outcome:
     sent: list[float] = []
     for name in ("cached", "cold"):
         grow(sizes.remote_rounds + len(sent))
+        packs = len(bucket.objects(place, "packs/"))
         if name == "cold":
             forget_all(gitml)
         with place.metered() as (behind, proxy):
@@ -379,6 +379,7 @@ def next_large(context: Context, bucket: Bucket) -> Outcome:
             Check(what="`restic backup`", limit=0.6, measured=ratio(times, "gitml", "restic")),
         ],
         times=times,
+        figures={f"processor, {who}": f"{found.cpu_s:.2f} s" for who, found in times.items()},
     )
 
 
