@@ -56,6 +56,7 @@ class Access:
         place: The repository.
         patience: Makes the calls.
         timeout_s: How long one reply may take.
+        page_size: How many items of a list are asked for at once.
     """
 
     api_url: str
@@ -63,6 +64,7 @@ class Access:
     token: Token
     patience: Patience
     timeout_s: float = 30.0
+    page_size: int = 100
 
 
 def place_of(url: str) -> Place | None:

@@ -61,7 +61,8 @@ class HostedReview:
 
     Attributes:
         head: Commit that was looked at; None where the forge does not say, and drops reviews when the head moves.
-        stands: Whether the forge still counts it: not dismissed, not withdrawn.
+        stands: Whether the forge still counts it: not dismissed, not withdrawn, by somebody who may.
+        why_not: Why it does not stand, where that is not that it was dismissed or withdrawn.
     """
 
     kind: ReviewKind
@@ -70,6 +71,7 @@ class HostedReview:
     time: datetime
     comment: str = ""
     stands: bool = True
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ def read_reviews(reviews: Sequence[HostedReview], head: str, authors: Authors) -
         if not _is_of(review, head):
             ignored = "it is of an older head"
         elif not review.stands:
-            ignored = "it was dismissed or withdrawn"
+            ignored = review.why_not or "it was dismissed or withdrawn"
         elif last[_key(review)] != position:
             ignored = "the same person said something else later"
         elif review.kind is ReviewKind.APPROVED and authors.include(review.actor):

@@ -29,7 +29,7 @@ def main() -> int:
         for name, value in server.environment.items():
             print(f"export {name}={shlex.quote(value)}")
         if sys.argv[1] == "forge":
-            print(f"# git clone {server.endpoint_url}/git/team/registry.git")
+            print(f"# git clone {server.endpoint_url}/team/registry.git")
             print(f"# gitml.yaml: forge: {{kind: github, url: {server.endpoint_url}/github}}")
         elif server.endpoint_url.startswith("http"):
             print(f"export GITML_STORE_DEFAULT_ENDPOINT_URL={server.endpoint_url}")

@@ -1,4 +1,4 @@
-"""The double on loopback: `/VENDOR/…` is a vendor's REST API, `/git/OWNER/NAME.git` the repository by git's own protocol.
+"""The double on loopback: `/VENDOR/…` is a vendor's REST API, `/OWNER/NAME.git` the repository by git's own protocol.
 
 Every call is carried out under its project's lock, as a database would; what goes wrong on purpose goes wrong outside it.
 """
@@ -88,7 +88,7 @@ class ForgeServer:
 
     def git_url(self, project: Project) -> str:
         """Where git finds a project."""
-        return f"{self.origin}/git/{project.name}.git"
+        return f"{self.origin}/{project.name}.git"
 
     def start(self) -> ForgeServer:
         """Listen."""
@@ -147,8 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             body = self._body()
             first, _, rest = url.path.removeprefix("/").partition("/")
-            if first == "git":
-                self._git("/" + rest, url.query, body)
+            if ".git/" in url.path:
+                self._git(url.path.removeprefix("/git"), url.query, body)
                 return
             name = _PREFIXES.get(first, first)
             speaks = vendor(name)

@@ -1,0 +1,436 @@
+"""GitHub and GitHub Enterprise, by PyGithub; no other module imports it.
+
+Translates words and failures. PyGithub's own retries and pauses are off: what is repeated is for
+:mod:`gitml.forge.patience` to say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import requests
+from github import Auth, Github
+from github.GithubException import GithubException
+from github.GithubObject import NotSet
+from github.IssueComment import IssueComment
+from github.NamedUser import NamedUser
+from github.PullRequest import PullRequest
+from github.PullRequestReview import PullRequestReview
+
+from gitml.errors import AccessDenied, Conflict, InvalidInput, NotFound, PolicyRefused
+from gitml.forge.access import Access
+from gitml.forge.base import Capabilities, RequestState, ReviewKind
+from gitml.forge.hosting import (
+    Account,
+    CheckState,
+    HostedRequest,
+    HostedReview,
+    MergeOutcome,
+    Merging,
+)
+from gitml.forge.patience import Failed
+
+T = TypeVar("T")
+_NAMED_STATE: Final = {RequestState.OPEN: "open", None: "all"}
+_STATUS: Final = {CheckState.PENDING: "pending", CheckState.PASSED: "success", CheckState.FAILED: "failure"}
+_MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+_MOST_STATUS_TEXT: Final = 140
+_NO_ANSWER: Final = "an answer that is none of GitHub's API"
+
+
+def open_host(access: Access) -> GitHubHost:
+    """The repository of a remote on GitHub."""
+    # PyGithub logs what it sends and gets, where a program lets it.
+    logging.getLogger("github.Requester").setLevel(logging.CRITICAL)
+    return GitHubHost(access)
+
+
+class GitHubHost:
+    """One repository on GitHub."""
+
+    kind = "github"
+    capabilities = Capabilities(draft=True, reviewers=True, auto_merge=True)
+
+    def __init__(self, access: Access) -> None:
+        parts = access.place.path.split("/")
+        if len(parts) < 2:
+            raise InvalidInput(
+                f"the remote names no OWNER/REPOSITORY on {access.place.host}",
+                code="forge-remote",
+                hint="git remote -v",
+            )
+        self._owner = parts[-2]
+        self._patience = access.patience
+        self._page_size = access.page_size
+        self._github = Github(
+            base_url=access.api_url,
+            auth=Auth.Token(access.token.value),
+            timeout=int(access.timeout_s),
+            per_page=access.page_size,
+            user_agent="gitml",
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+        self._repo = self._github.get_repo("/".join(parts[-2:]), lazy=True)
+        self._me: Account | None = None
+
+    def me(self) -> Account:
+        """See :meth:`gitml.forge.hosting.Host.me`."""
+        if self._me is None:
+            self._me = self._read("it could not be asked whose token this is", self._ask_me)
+        return self._me
+
+    def _ask_me(self) -> Account:
+        user = self._github.get_user()
+        return Account(login=_text(user.login), name=user.name or user.login, email=user.email)
+
+    # Requests ------------------------------------------------------------------------------------------------------
+
+    def open(self, *, branch: str, target: str, title: str, body: str, draft: bool) -> HostedRequest:
+        """See :meth:`gitml.forge.hosting.Host.open`."""
+
+        def find() -> HostedRequest | None:
+            return next(self.list(RequestState.OPEN, branch=branch, target=target), None)
+
+        def attempt() -> HostedRequest:
+            try:
+                made = self._repo.create_pull(base=target, head=branch, title=title, body=body, draft=draft)
+                return _request(made)
+            except GithubException as error:
+                found = find() if error.status == 422 and "already exists" in _said(error) else None
+                if found is None:
+                    raise
+                return found
+
+        return self._patience.write(
+            f"no request from {branch} to {target} could be opened", _attempt(attempt), find
+        )
+
+    def update(self, number: int, *, title: str, body: str) -> HostedRequest:
+        """See :meth:`gitml.forge.hosting.Host.update`."""
+
+        def attempt() -> HostedRequest:
+            pull = self._repo.get_pull(number)
+            pull.edit(title=title, body=body)
+            return _request(pull, with_merger=True)
+
+        return self._read(f"request {number} could not be changed", attempt)
+
+    def get(self, number: int) -> HostedRequest:
+        """See :meth:`gitml.forge.hosting.Host.get`."""
+        try:
+            return self._read(
+                f"request {number} could not be read",
+                lambda: _request(self._repo.get_pull(number), with_merger=True),
+            )
+        except NotFound as error:
+            raise NotFound(
+                error.message, code="request-not-found", hint=error.hint, context={"number": number}
+            ) from error
+
+    def list(
+        self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
+    ) -> Iterator[HostedRequest]:
+        """See :meth:`gitml.forge.hosting.Host.list`."""
+        pulls = self._repo.get_pulls(
+            state=_NAMED_STATE.get(state, "closed"),
+            sort="created",
+            direction="desc",
+            base=target if target is not None else NotSet,
+            head=f"{self._owner}:{branch}" if branch is not None else NotSet,
+        )
+        for found in self._pages("requests could not be listed", pulls, _request):
+            # GitHub ignores a filter that it does not understand, and gives everything.
+            is_asked = branch in (None, found.branch) and target in (None, found.target)
+            if is_asked and state in (None, found.state):
+                yield found
+
+    def close(self, number: int, comment: str | None) -> None:
+        """See :meth:`gitml.forge.hosting.Host.close`."""
+
+        def attempt() -> RequestState:
+            pull = self._repo.get_pull(number)
+            if _state(pull) is RequestState.OPEN:
+                pull.edit(state="closed")
+            return _state(pull)
+
+        if self._read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
+            raise Conflict(
+                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
+            )
+        if comment and not self._has_comment(number, comment):
+            self._add_comment(number, comment)
+
+    # What people say -----------------------------------------------------------------------------------------------
+
+    def comment(self, number: int, marker: str, body: str) -> None:
+        """See :meth:`gitml.forge.hosting.Host.comment`."""
+        text = f"{body.rstrip()}\n\n<!-- {marker} -->"
+        for said in self._comments(number):
+            if said.body.rstrip().endswith(f"<!-- {marker} -->"):
+                if said.body == text:
+                    return
+                try:
+                    self._read(
+                        f"the comment on request {number} could not be changed",
+                        lambda one=said: one.edit(text),
+                    )
+                except AccessDenied:
+                    continue  # somebody else's, who copied the marker
+                return
+        self._add_comment(number, text)
+
+    def _comments(self, number: int) -> Iterator[IssueComment]:
+        pages = self._repo.get_issue(number).get_comments()
+        yield from self._pages(f"comments of request {number} could not be read", pages, _comment)
+
+    def _has_comment(self, number: int, text: str) -> bool:
+        return any(said.body.strip() == text.strip() for said in self._comments(number))
+
+    def _add_comment(self, number: int, text: str) -> None:
+        def attempt() -> bool:
+            self._repo.get_issue(number).create_comment(text)
+            return True
+
+        def look() -> bool | None:
+            return True if self._has_comment(number, text) else None
+
+        self._patience.write(f"request {number} could not be commented on", _attempt(attempt), look)
+
+    def set_status(self, commit: str, *, name: str, state: CheckState, text: str, url: str = "") -> None:
+        """See :meth:`gitml.forge.hosting.Host.set_status`; said twice, the second one counts, and says the same."""
+
+        def attempt() -> None:
+            self._repo.get_commit(commit).create_status(
+                state=_STATUS[state],
+                context=name,
+                description=text[:_MOST_STATUS_TEXT],
+                target_url=url or NotSet,
+            )
+
+        self._read(f"the status {name} of {commit[:12]} could not be set", attempt)
+
+    def reviews(self, number: int) -> tuple[HostedReview, ...]:
+        """See :meth:`gitml.forge.hosting.Host.reviews`."""
+        pages = self._repo.get_pull(number).get_reviews()
+        found = self._pages(f"reviews of request {number} could not be read", pages, _review)
+        return tuple(review for review in found if review is not None)
+
+    def authors(self, number: int) -> tuple[str, ...]:
+        """See :meth:`gitml.forge.hosting.Host.authors`; GitHub tells the first 250 commits."""
+        pages = self._repo.get_pull(number).get_commits()
+        logins = {self.get(number).author.login}
+        for commit in self._pages(f"commits of request {number} could not be read", pages, lambda one: one):
+            logins.update(person.login for person in (commit.author, commit.committer) if person is not None)
+        return tuple(sorted(logins))
+
+    def approve(self, number: int, *, head: str, comment: str | None) -> None:
+        """See :meth:`gitml.forge.hosting.Host.approve`."""
+        self._say(number, head, "APPROVE", ReviewKind.APPROVED, comment or "")
+
+    def reject(self, number: int, *, head: str, comment: str) -> None:
+        """See :meth:`gitml.forge.hosting.Host.reject`."""
+        self._say(number, head, "REQUEST_CHANGES", ReviewKind.REJECTED, comment)
+
+    def _say(self, number: int, head: str, event: str, kind: ReviewKind, comment: str) -> None:
+        me = self.me()
+
+        def attempt() -> bool:
+            pull, commit = self._repo.get_pull(number), self._repo.get_commit(head)
+            pull.create_review(commit=commit, body=comment or NotSet, event=event)
+            return True
+
+        def look() -> bool | None:
+            mine = [one for one in self.reviews(number) if one.actor.login == me.login and one.head == head]
+            return True if mine and mine[-1].kind is kind and mine[-1].stands else None
+
+        self._patience.write(f"request {number} could not be reviewed", _attempt(attempt), look)
+
+    def ask(self, number: int, reviewers: Sequence[str]) -> None:
+        """See :meth:`gitml.forge.hosting.Host.ask`; `ORGANISATION/TEAM` is a team."""
+        teams = [name.partition("/")[2] for name in reviewers if "/" in name]
+        people = [name for name in reviewers if "/" not in name]
+
+        def attempt() -> None:
+            self._repo.get_pull(number).create_review_request(
+                reviewers=people or NotSet, team_reviewers=teams or NotSet
+            )
+
+        self._read(f"{', '.join(reviewers)} could not be asked to review request {number}", attempt)
+
+    # Merging -------------------------------------------------------------------------------------------------------
+
+    def merge(self, number: int, *, head: str, message: str) -> Merging:
+        """See :meth:`gitml.forge.hosting.Host.merge`."""
+        title, _, text = message.strip().partition("\n")
+
+        def look() -> Merging | None:
+            pull = self.get(number)
+            is_done = pull.state is RequestState.MERGED and pull.head == head
+            return Merging(outcome=MergeOutcome.MERGED) if is_done else None
+
+        def attempt() -> Merging:
+            try:
+                self._repo.get_pull(number).merge(
+                    commit_title=title, commit_message=text.strip(), merge_method="merge", sha=head
+                )
+            except GithubException as error:
+                if error.status not in (405, 409):
+                    raise
+                said = _said(error)
+                is_stale = error.status == 409 or "was modified" in said
+                outcome = MergeOutcome.STALE if is_stale else MergeOutcome.REFUSED
+                return look() or Merging(outcome=outcome, said=said)
+            return Merging(outcome=MergeOutcome.MERGED)
+
+        return self._patience.write(f"request {number} could not be merged", _attempt(attempt), look)
+
+    def merge_when_allowed(self, number: int, *, head: str) -> None:
+        """See :meth:`gitml.forge.hosting.Host.merge_when_allowed`."""
+
+        def attempt() -> None:
+            pull = self._repo.get_pull(number)
+            if pull.raw_data.get("auto_merge") is None and _state(pull) is RequestState.OPEN:
+                pull.enable_automerge(merge_method="MERGE", expected_head_oid=head)
+
+        try:
+            self._read(f"request {number} could not be set to merge by itself", attempt)
+        except InvalidInput as error:
+            raise PolicyRefused(
+                error.message,
+                code="auto-merge-refused",
+                hint=f"allow auto-merge in the repository's settings, or: gitml pr merge {number}",
+                context={"number": number},
+            ) from error
+
+    # Calls ---------------------------------------------------------------------------------------------------------
+
+    def _read(self, what: str, attempt: Callable[[], T]) -> T:
+        return self._patience.read(what, _attempt(attempt))
+
+    def _pages(self, what: str, pages: Any, translate: Callable[[Any], T]) -> Iterator[T]:
+        """Everything in a list, a page at a time; what is translated is translated within the attempt."""
+        number = 0
+        while True:
+            found = self._read(what, partial(_page, pages, number, translate))
+            yield from found
+            if len(found) < self._page_size:
+                return
+            number += 1
+
+
+def _page(pages: Any, number: int, translate: Callable[[Any], T]) -> list[T]:
+    return [translate(one) for one in pages.get_page(number)]
+
+
+def _attempt(attempt: Callable[[], T]) -> Callable[[], T]:
+    """One try, with PyGithub's failures in the words of :mod:`gitml.forge.patience`."""
+
+    def tried() -> T:
+        try:
+            return attempt()
+        except GithubException as error:
+            if error.status is None or error.status < 400:
+                raise Failed(None, _NO_ANSWER) from error
+            headers = {name: str(value) for name, value in (error.headers or {}).items()}
+            raise Failed(error.status, _said(error), headers) from error
+        except requests.RequestException as error:
+            is_unsent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+            raise Failed(None, _network(error), sent=not is_unsent) from error
+        except (AssertionError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+            # What PyGithub raises where a reply is a page for people, cut off, or not of the promised form.
+            raise Failed(None, _NO_ANSWER) from error
+
+    return tried
+
+
+def _network(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted"
+    return "the connection broke" if "NewConnectionError" not in repr(error) else "no connection"
+
+
+def _said(error: GithubException) -> str:
+    """What GitHub said, in one text."""
+    data = error.data if isinstance(error.data, dict) else {}
+    words = [str(data.get("message") or error.message or "")]
+    for one in data.get("errors") or []:
+        words.append(str(one.get("message") or one.get("code") or "") if isinstance(one, dict) else str(one))
+    return ": ".join(word for word in words if word)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("no text where GitHub promises one")
+    return value
+
+
+def _account(user: NamedUser | None) -> Account:
+    """A user as it stands in other replies, which hold the login alone; a deleted one is `ghost`, as on the pages."""
+    login = "ghost" if user is None else _text(user.login)
+    return Account(login=login, name=login)
+
+
+def _state(pull: PullRequest) -> RequestState:
+    if pull.merged_at is not None:
+        return RequestState.MERGED
+    return RequestState.OPEN if pull.state == "open" else RequestState.CLOSED
+
+
+def _request(pull: PullRequest, *, with_merger: bool = False) -> HostedRequest:
+    """A request; lists do not tell who merged, and asking for it would be one call for each."""
+    merged = pull.merged_at
+    return HostedRequest(
+        number=pull.number,
+        state=_state(pull),
+        branch=_text(pull.head.ref),
+        target=_text(pull.base.ref),
+        head=_text(pull.head.sha),
+        base=pull.base.sha,
+        author=_account(pull.user),
+        title=pull.title,
+        body=pull.body or "",
+        draft=bool(pull.draft),
+        opened=_utc(pull.created_at),
+        updated=_utc(pull.updated_at),
+        url=pull.html_url,
+        merged_commit=pull.merge_commit_sha if merged is not None else None,
+        merged=_utc(merged) if merged is not None else None,
+        merged_by=_account(pull.merged_by) if merged is not None and with_merger else None,
+    )
+
+
+def _review(review: PullRequestReview) -> HostedReview | None:
+    """A review; a mere comment is none, and one that is not sent yet neither."""
+    kinds = {"APPROVED": ReviewKind.APPROVED, "CHANGES_REQUESTED": ReviewKind.REJECTED}
+    state = _text(review.state)
+    if state not in (*kinds, "DISMISSED"):
+        return None
+    is_member = review.author_association in _MEMBERS
+    return HostedReview(
+        kind=kinds.get(state, ReviewKind.APPROVED),
+        actor=_account(review.user),
+        head=review.commit_id,
+        time=_utc(review.submitted_at),
+        comment=review.body or "",
+        stands=state in kinds and is_member,
+        why_not="" if is_member else "the account is no member of the repository",
+    )
+
+
+def _comment(comment: IssueComment) -> IssueComment:
+    _text(comment.body)
+    return comment
+
+
+def _utc(time: datetime | None) -> datetime:
+    if time is None:
+        raise TypeError("no time where GitHub promises one")
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
