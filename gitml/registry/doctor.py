@@ -15,6 +15,7 @@ from gitml.git.repository import Repository, git_version
 from gitml.registry.checking import hasty
 from gitml.registry.doctor_stores import store_checks
 from gitml.registry.health import Check, Health, failed
+from gitml.registry.hooks import protects_stages
 from gitml.registry.workspace import Workspace
 
 _OLDEST_GIT = (2, 38)
@@ -169,10 +170,17 @@ def _remote(ws: Workspace) -> Check:
 
 
 def _stages(ws: Workspace) -> Check:
+    url = ws.remotes[ws.remote] if ws.remote else ""
+    path = Path(url.removeprefix("file://"))
+    if path.is_absolute() and protects_stages(path):
+        return _ok(
+            "stages",
+            f"{', '.join(ws.config.stages) or 'none'}: {path} lets them move by request only, by its pre-receive hook",
+        )
     return Check(
         name="stages",
         health=Health.WARNING,
         found=f"{', '.join(ws.config.stages) or 'none'}: GitML moves them by request only, but nothing that can be seen "
         "from here stops a plain `git push` to them",
-        hint="protect these branches on the server",
+        hint="protect these branches on the server; on a bare repository: gitml install --server",
     )

@@ -35,9 +35,9 @@ if [ -x "$before" ]; then
   printf '%s' "$input" | "$before" "$@" || exit
 fi
 if [ -x {python} ]; then
-  printf '%s' "$input" | {python} -P -m gitml.cli hook {name} -- "$@"
+  printf '%s' "$input" | {python} -P -m gitml.cli hook {name} -- "$@" >/dev/null
 elif command -v gitml >/dev/null; then
-  printf '%s' "$input" | gitml hook {name} -- "$@"
+  printf '%s' "$input" | gitml hook {name} -- "$@" >/dev/null
 else
   echo "gitml is not installed here any more, and this hook needs it: $0" >&2
   exit 1
