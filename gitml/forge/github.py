@@ -75,8 +75,9 @@ class GitHubHost:
             retry=None,
             seconds_between_requests=None,
             seconds_between_writes=None,
+            lazy=True,
         )
-        self._repo = self._github.get_repo("/".join(parts[-2:]), lazy=True)
+        self._repo = self._github.get_repo("/".join(parts[-2:]))
         self._me: Account | None = None
 
     def me(self) -> Account:
@@ -177,8 +178,7 @@ class GitHubHost:
                     return
                 try:
                     self._read(
-                        f"the comment on request {number} could not be changed",
-                        lambda one=said: one.edit(text),
+                        f"the comment on request {number} could not be changed", partial(said.edit, text)
                     )
                 except AccessDenied:
                     continue  # somebody else's, who copied the marker
