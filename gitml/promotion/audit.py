@@ -24,6 +24,7 @@ from gitml.promotion.chain import need_whole_history, since_default
 from gitml.promotion.history import birth_of
 from gitml.promotion.judging import reviews_of, shape_of
 from gitml.promotion.policy import OF_GIT_ALONE, judge
+from gitml.promotion.stated import stated_in
 from gitml.promotion.target import Blobs, listing, tree_view
 from gitml.promotion.view import Defect, File, Listing
 from gitml.registry.workspace import Workspace
@@ -252,7 +253,7 @@ class _Audit:
         if policy is None:
             raise NotFound(f"{self._stage} was no stage in gitml.yaml at {parent[:12]}", code="no-such-stage")
         types = {*config.known_types, *_types(self._ws, commit.oid)}
-        blobs = Blobs(self._ws)
+        blobs, head = Blobs(self._ws), self._commit(request.head)
         return Case(
             stage=self._stage,
             policy=policy,
@@ -262,9 +263,10 @@ class _Audit:
             before=tree_view(self._ws, types, before, blobs),
             after=tree_view(self._ws, types, after, blobs),
             born=parent != self.birth,
-            shape=shape_of(self._ws, parent, self._commit(request.head)),
+            shape=shape_of(self._ws, parent, head),
             evidence=_Recorded(self._ws, parent, request, frozenset(self._ran)),
             reviews=reviews_of(request),
+            stated=stated_in(head),
         )
 
     def _listing(self, commit: str) -> Listing:

@@ -17,6 +17,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Input, Pointer
 from gitml.model.requirements import Requirements
+from gitml.model.statement import Statement
 from gitml.promotion.view import Defect, File, TreeView, changed_paths
 
 
@@ -40,6 +41,7 @@ class Rule(Enum):
     OWNERS = "owners"
     REJECTED = "rejected"
     REQUIRE = "require"
+    STATEMENT = "statement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,7 @@ class Case:
         born: Whether the target exists; before its birth it runs nothing.
         shape: How the request's head is made.
         reviews: Reviews that count; None leaves approvals aside.
+        stated: What the head states of itself, or what is wrong with that; None where it states nothing.
     """
 
     stage: str
@@ -186,6 +189,7 @@ class Case:
     shape: Shape
     evidence: Evidence
     reviews: Reviews | None = None
+    stated: Statement | Defect | None = None
 
     @cached_property
     def requirements(self) -> Requirements:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from gitml.forge.base import Request
 from gitml.forge.shared import Shared
 from gitml.git.types import Commit, MergeConflict
+from gitml.model.statement import Statement
 from gitml.promotion.case import Case, Evidence, Problem, Reviews, Shape
 from gitml.promotion.evidence import RepositoryEvidence
 from gitml.promotion.policy import Judge, judge
+from gitml.promotion.stated import stated_in
 from gitml.promotion.target import Blobs, Target, listing, views
-from gitml.promotion.view import Listing
+from gitml.promotion.view import Defect, Listing
 from gitml.registry.workspace import Workspace
 
 
@@ -44,6 +46,7 @@ def case_of(
     shape: Shape,
     evidence: Evidence,
     reviews: Reviews | None = None,
+    stated: Statement | Defect | None = None,
 ) -> Case:
     """The case of a target that would have these files."""
     view_before, view_after = views(ws, target, after, blobs)
@@ -59,6 +62,7 @@ def case_of(
         shape=shape,
         evidence=evidence,
         reviews=reviews,
+        stated=stated,
     )
 
 
@@ -88,16 +92,17 @@ def judge_merge(
     merged = ws.repo.merge_trees(target.tip, head)
     if isinstance(merged, MergeConflict):
         return merged
-    blobs = Blobs(ws)
+    blobs, commit = Blobs(ws), ws.repo.commits([head])[0]
     case = case_of(
         ws,
         shared,
         target,
         listing(ws, merged.oid),
         blobs,
-        shape=shape_of(ws, target.tip, ws.repo.commits([head])[0]),
+        shape=shape_of(ws, target.tip, commit),
         evidence=RepositoryEvidence(ws, shared, target, head=head, birth=birth, prefer=prefer),
         reviews=reviews,
+        stated=stated_in(commit),
     )
     return Judged(target=target, tree=merged.oid, case=case, problems=tuple(judge(case, rules)))
 

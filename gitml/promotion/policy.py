@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gitml.promotion.case import Case, Problem, Rule, Shape
-from gitml.promotion.rules import coming, people, quality, tree
+from gitml.promotion.rules import coming, people, quality, stating, tree
 
 Judge = Callable[[Case], Iterator[Problem]]
 
@@ -30,6 +30,7 @@ RULES: tuple[Judge, ...] = (
     quality.formats,
     people.signed,
     people.require,
+    stating.statement,
     people.approvals,
 )
 OF_ANY_BRANCH: tuple[Judge, ...] = (tree.schema, tree.write_once, coming.bytes_, coming.review)
@@ -45,6 +46,7 @@ OF_GIT_ALONE: tuple[Judge, ...] = (
     quality.fields,
     people.signed,
     people.require,
+    stating.statement,
     people.approvals,
 )
 """What can be judged again later, without stores and whatever became of other branches."""
@@ -63,6 +65,7 @@ _SPEAKS: dict[Judge, tuple[Rule, ...]] = {
     quality.formats: (Rule.FORMATS,),
     people.signed: (Rule.SIGNED,),
     people.require: (Rule.REQUIRE,),
+    stating.statement: (Rule.STATEMENT,),
     people.approvals: (Rule.APPROVALS, Rule.OWNERS, Rule.REJECTED),
 }
 
@@ -135,6 +138,7 @@ def _unopposed(case: Case, rule: Rule) -> Verdict:
         Rule.SIGNED: required.signed is not None,
         Rule.APPROVALS: required.approvals.count > 0,
         Rule.OWNERS: bool(required.approvals.owners),
+        Rule.STATEMENT: case.stated is not None,
     }
     if not asked.get(rule, True):
         return Verdict.NOT_REQUIRED

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from gitml.errors import UsageError
 from gitml.forge.base import Draft, Forge, Request
-from gitml.git.types import MergedTree
+from gitml.forge.local import utc_now
+from gitml.git.types import Identity, MergedTree
+from gitml.model.statement import Statement, with_statement
+from gitml.promotion.body import render
 from gitml.promotion.case import Move, Problem
 from gitml.promotion.evidence import RepositoryEvidence
+from gitml.promotion.facts import Facts, gather
 from gitml.promotion.policy import judge
 from gitml.promotion.prepare import Kind, Prepared, PromotionPlan, refuse
-from gitml.promotion.rules import people
+from gitml.promotion.rules import people, stating
+from gitml.promotion.stated import stated_in
+from gitml.promotion.stating import state
 from gitml.registry.workspace import Workspace
 
 
@@ -25,6 +33,8 @@ class Promotion:
         updated: Whether an open request was changed.
         summary: What it amounts to, one line each.
         next: Commands that come next.
+        body: Text of the request as it was proposed, as Markdown; empty where there is nothing to propose.
+        statement: The in-toto statement that the head carries; None in a rehearsal and where it states nothing.
     """
 
     request: Request | None
@@ -33,6 +43,8 @@ class Promotion:
     updated: bool = False
     summary: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
+    body: str = ""
+    statement: dict[str, Any] | None = None
 
 
 def propose(
@@ -55,11 +67,13 @@ def propose(
         said = f"nothing to do: {plan.target} has it all already ({count} of {count} run there, 0 folders to bring)"
         return Promotion(request=None, plan=plan, summary=(said,))
     lines = describe(plan)
+    facts = gather(ws, prepared, _asker(ws, dry_run=dry_run))
+    body = render(facts, body)
     if dry_run:
-        return Promotion(request=None, plan=plan, summary=lines)
+        return Promotion(request=None, plan=plan, summary=lines, body=body)
     tree = ws.repo.write_tree(prepared.tree, prepared.changes)
-    title = title or _title(plan)
-    head = ws.repo.write_commit(tree, prepared.parents, _message(plan, title))
+    title = " ".join((title or _title(plan)).split())
+    head, statement = _head(ws, prepared, facts, tree, title)
     refuse(_unsigned(ws, forge, prepared, head), f"cannot promote to {plan.target}")
     draft = Draft(
         source=plan.source,
@@ -67,8 +81,8 @@ def propose(
         base=plan.base,
         head=head,
         refs=plan.refs,
-        title=" ".join(title.split()),
-        body=(body or "").strip(),
+        title=title,
+        body=body.strip(),
         is_draft=is_draft,
         reviewers=tuple(reviewers),
         auto_merge=auto_merge,
@@ -76,7 +90,7 @@ def propose(
 
     def proposes(request: Request) -> bool:
         merged = ws.repo.merge_trees(prepared.target.tip, request.head)
-        same = isinstance(merged, MergedTree) and merged.oid == tree
+        same = isinstance(merged, MergedTree) and merged.oid == tree and _is_true(ws, prepared, request.head)
         return same and all(ws.repo.is_ancestor(parent, request.head) for parent in prepared.parents[1:])
 
     opened = forge.open_or_update(draft, proposes=proposes)
@@ -87,7 +101,36 @@ def propose(
         updated=opened.updated,
         summary=lines,
         next=_next(plan, opened.request),
+        body=body,
+        statement=statement.to_dict() if statement else None,
     )
+
+
+def _asker(ws: Workspace, *, dry_run: bool) -> Identity | None:
+    try:
+        return ws.repo.identity()
+    except UsageError:
+        if not dry_run:
+            raise
+        return None
+
+
+def _head(
+    ws: Workspace, prepared: Prepared, facts: Facts, tree: str, title: str
+) -> tuple[str, Statement | None]:
+    """Make the head, which carries the statement in its message and has its time."""
+    asker, when = facts.asker or ws.repo.identity(), utc_now()
+    statement = state(prepared, facts, asker, when)
+    message = _message(prepared.plan, title)
+    if statement is not None:
+        message = with_statement(message, statement)
+    return ws.repo.write_commit(tree, prepared.parents, message, when=when), statement
+
+
+def _is_true(ws: Workspace, prepared: Prepared, head: str) -> bool:
+    """Whether what an open request's head states is so, or it states nothing."""
+    stated = stated_in(ws.repo.commits([head])[0])
+    return not judge(replace(prepared.case, stated=stated), [stating.statement])
 
 
 def _unsigned(ws: Workspace, forge: Forge, prepared: Prepared, head: str) -> list[Problem]:

@@ -182,15 +182,15 @@ def test_every_rule_gets_a_verdict() -> None:
     assert verdicts(plain) == {
         rule.value: "left-aside" if rule in (Rule.APPROVALS, Rule.OWNERS, Rule.REJECTED) else "passed"
         for rule in Rule
-    }
+    } | {"statement": "not-required"}
     plain.require()
     assert {name for name, verdict in verdicts(plain).items() if verdict == "not-required"} == {
-        "metrics", "fields", "formats", "signed", "approvals", "owners",
+        "metrics", "fields", "formats", "signed", "approvals", "owners", "statement",
     }  # fmt: skip
     scene = demanding()
     next(one for one, _ in DEMANDS if one.__name__ == "too_low")(scene)
     assert verdicts(scene)["metrics"] == Verdict.FAILED.value
-    assert set(verdicts(scene).values()) == {"failed", "passed"}
+    assert set(verdicts(scene).values()) == {"failed", "passed", "not-required"}
 
 
 def test_the_smaller_sets_of_rules_are_parts_of_the_whole() -> None:
