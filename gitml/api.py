@@ -594,7 +594,8 @@ class Registry:
             refs: The versions; none promotes what the branch `source` added, with its code.
             target: The stage.
             source: Branch that the references are read on, or that is promoted.
-            repo: The repository that holds the request; must be this clone's remote.
+            repo: The repository that it goes to and that holds the request; default is this clone's remote. Versions
+                can go to another one: their bytes go to its store, and its own policy judges.
             title, body: Of the request.
             draft: Not to be merged yet.
             reviewers: Who should look at it.

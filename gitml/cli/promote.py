@@ -24,7 +24,7 @@ from gitml.cli.session import Session
     "-s", "--source", metavar="BRANCH", help="Branch to promote; with REF: the branch they are read on."
 )
 @click.option("-t", "--target", metavar="STAGE", required=True, help="The stage.")
-@click.option("-r", "--repo", metavar="REPO", help="Repository that holds the request: this clone's remote.")
+@click.option("-r", "--repo", metavar="REPO", help="Repository it goes to; default is this clone's remote.")
 @click.option("--title", metavar="T", help="Title of the request.")
 @click.option("--body", metavar="B", help="Its text.")
 @click.option("--draft", is_flag=True, help="Not to be merged yet.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gitml.errors import AccessDenied, Busy, Conflict, GitMLError, PolicyRefused, StoreUnavailable
+from gitml.git.remotes import is_name
 from gitml.git.repository import Repository
 from gitml.git.types import PushRef, PushStatus, RefUpdate
 
@@ -91,6 +92,8 @@ class Shared:
         They are a convenience for reading `@STAGE` later: a lock that another process holds, or left, does not fail
         the command.
         """
+        if self.remote is None or not is_name(self.remote):
+            return  # an address has no branches that follow it
         tracking = f"refs/remotes/{self.remote}/"
         known = self.repo.refs(tracking)
         for branch, commit in branches.items():
@@ -111,6 +114,10 @@ class Shared:
         """Tip of one branch as last read."""
         ref = HEADS + name
         return (self.repo.refs(ref) if self.remote is None else self._seen).get(ref)
+
+    def assume(self, branch: str, commit: str) -> None:
+        """Answer as if a branch were at a commit, until the next refresh: to judge before it is pushed."""
+        self._seen[HEADS + branch] = commit
 
     def requests(self) -> dict[int, str]:
         """Its requests as last read: number -> newest event; other names there are nobody's requests."""

@@ -9,11 +9,13 @@ from gitml.forge.base import Forge
 from gitml.forge.detect import open_forge
 from gitml.forge.shared import Shared
 from gitml.git.urls import same_remote, without_credentials
+from gitml.model.config import Config
 from gitml.model.names import AssetId, VersionId
 from gitml.model.reference import AssetRef
 from gitml.model.requirements import Requirements
 from gitml.promotion.branch import plan_by_branch
 from gitml.promotion.case import Problem, Rule
+from gitml.promotion.elsewhere import address_of_repo, promote_elsewhere
 from gitml.promotion.history import birth_of
 from gitml.promotion.prepare import Kind, Prepared, closure, current_changes, folder_changes, prepare, refuse
 from gitml.promotion.propose import Promotion, propose
@@ -44,7 +46,7 @@ def promote(
         refs: What to promote; without it the branch `source` is promoted, code included.
         source: Branch that references are read on, or that is promoted; None is HEAD.
         target: The stage.
-        repo: The repository it goes to, in any spelling; it has to be this clone's remote.
+        repo: The repository it goes to, in any spelling; versions also go to others than this clone's remote.
         title: Title of the request.
         body: Text of the request.
         draft: Open as a draft, where the forge can.
@@ -60,7 +62,27 @@ def promote(
         PolicyRefused: The target's rules forbid it; all that they object to is named.
         StoreUnavailable: The remote cannot be reached.
     """
-    _check_repo(ws, repo)
+
+    def opened(where: Workspace, keeper: Forge, prepared: Prepared) -> Promotion:
+        _check_capabilities(keeper, draft=draft, reviewers=reviewers, auto_merge=auto_merge)
+        return propose(
+            where,
+            keeper,
+            prepared,
+            title=title,
+            body=body,
+            dry_run=dry_run,
+            is_draft=draft,
+            reviewers=reviewers,
+            auto_merge=auto_merge,
+        )
+
+    if repo is not None and not _is_own(ws, repo):
+        chosen = _chosen_for(ws, refs, source, target, repo)
+        address = address_of_repo(ws, repo)
+        return promote_elsewhere(
+            ws, chosen, address, target=target, no_inputs=no_inputs, dry_run=dry_run, propose=opened
+        )
     forge = open_forge(ws)
     _check_capabilities(forge, draft=draft, reviewers=reviewers, auto_merge=auto_merge)
     prepared = plan_promotion(
@@ -72,17 +94,7 @@ def promote(
         birth=lambda: birth_of(ws, forge, target),
         no_inputs=no_inputs,
     )
-    return propose(
-        ws,
-        forge,
-        prepared,
-        title=title,
-        body=body,
-        dry_run=dry_run,
-        is_draft=draft,
-        reviewers=reviewers,
-        auto_merge=auto_merge,
-    )
+    return opened(ws, forge, prepared)
 
 
 def plan_promotion(
@@ -152,7 +164,7 @@ def _by_asset(
     *,
     no_inputs: bool,
 ) -> Prepared:
-    chosen = _resolve(ws, target, refs, source)
+    chosen = _resolve(ws, target.config, target.stage, refs, source)
     folders = closure(ws, shared, target, chosen, no_inputs=no_inputs)
     wanted = {version.asset: version.version for version in chosen}
     changes = folder_changes(ws, target, folders)
@@ -171,26 +183,28 @@ def _by_asset(
     )
 
 
-def _resolve(ws: Workspace, target: Target, refs: Sequence[str], source: str | None) -> dict[VersionId, str]:
+def _resolve(
+    ws: Workspace, config: Config, stage: str, refs: Sequence[str], source: str | None
+) -> dict[VersionId, str]:
     """Versions that references mean, each with the commit it was read from."""
     chosen: dict[VersionId, str] = {}
     by_asset: dict[AssetId, VersionId] = {}
     for text in refs:
-        ref = AssetRef.parse(text, target.config.known_types)
+        ref = AssetRef.parse(text, config.known_types)
         if ref.path is not None:
             raise UsageError(
                 f"{text} names a file; a version is promoted as a whole",
                 code="not-a-version",
                 hint=text.split(":")[0],
             )
-        if source in target.config.stages and ref.selector is None:
+        if source in config.stages and ref.selector is None:
             found = resolve(ws, f"{text}@{source}")
         else:
-            found = resolve(ws, text, rev=None if source in target.config.stages else source)
+            found = resolve(ws, text, rev=None if source in config.stages else source)
         other = by_asset.setdefault(found.id.asset, found.id)
         if other != found.id:
             raise UsageError(
-                f"{other} and {found.id} cannot both be what {target.stage} runs",
+                f"{other} and {found.id} cannot both be what {stage} runs",
                 code="two-versions",
                 hint="name one version of each asset",
             )
@@ -198,18 +212,27 @@ def _resolve(ws: Workspace, target: Target, refs: Sequence[str], source: str | N
     return chosen
 
 
-def _check_repo(ws: Workspace, repo: str | None) -> None:
-    if repo is None:
-        return
-    remotes = ws.remotes
-    url = remotes[ws.remote] if ws.remote else None
-    if url is None or not same_remote(url, repo):
-        there = f"its remote {ws.remote} is {without_credentials(url)}" if url else "it has no remote"
-        raise UsageError(
-            f"-r {without_credentials(repo)} is not the repository of this clone: {there}",
-            code="other-repository",
-            hint="run it in a clone of that repository",
-        )
+def _is_own(ws: Workspace, repo: str) -> bool:
+    return ws.remote is not None and same_remote(ws.remotes[ws.remote], repo)
+
+
+def _chosen_for(
+    ws: Workspace, refs: Sequence[str], source: str | None, target: str, repo: str
+) -> dict[VersionId, str]:
+    """What is to go to another repository.
+
+    Raises:
+        UsageError: It is a branch.
+    """
+    if refs:
+        return _resolve(ws, ws.config, target, refs, source)
+    url = ws.remotes[ws.remote] if ws.remote else None
+    there = f"its remote {ws.remote} is {without_credentials(url)}" if url else "it has no remote"
+    raise UsageError(
+        f"-r {without_credentials(repo)} is not the repository of this clone ({there}), and only versions go elsewhere",
+        code="other-repository",
+        hint=f"gitml promote REF -t {target} -r {without_credentials(repo)}, or run it in a clone of that repository",
+    )
 
 
 def _check_capabilities(forge: Forge, *, draft: bool, reviewers: Sequence[str], auto_merge: bool) -> None:

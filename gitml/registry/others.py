@@ -27,6 +27,7 @@ import platformdirs
 
 from gitml.errors import Busy, GitMLError, InvalidInput, NotFound, StoreUnavailable, UsageError
 from gitml.git.partial import PartialRepository, Tips, ask_tips
+from gitml.git.repository import Repository
 from gitml.git.urls import check_url, same_remote, without_credentials
 from gitml.model.config import REGISTRY_NAME, Config
 from gitml.model.progress import SILENT, Progress
@@ -81,7 +82,7 @@ def address_of(repo: str, own: Callable[[], Workspace], caller: Path) -> Address
         InvalidInput: The URL is of a kind that GitML does not talk to.
     """
     if REGISTRY_NAME.fullmatch(repo) is None:
-        return _located(repo, caller)
+        return located(repo, caller)
     try:
         config = own().config
     except NotFound as error:
@@ -109,7 +110,7 @@ def named(config: Config, name: str, ws: Workspace) -> Address:
             hint=f"registries: {{{name}: URL}} in gitml.yaml, or write the URL itself",
             context={"name": name, "known": sorted(config.registries)},
         )
-    address = _located(url, ws.base_folder or ws.caller)
+    address = located(url, ws.base_folder or ws.caller)
     if ws.base_folder is None and address.folder is not None:
         raise InvalidInput(
             f"{ws.identity_url()} names {name} as {address.shown}, a folder of its own machine",
@@ -128,7 +129,13 @@ def name_of(config: Config, address: Address, ws: Workspace) -> str | None:
     return None
 
 
-def _located(text: str, base: Path) -> Address:
+def located(text: str, base: Path) -> Address:
+    """A URL as it is, and a path from a folder.
+
+    Raises:
+        NotFound: There is no such folder.
+        InvalidInput: The URL is of a kind that GitML does not talk to.
+    """
     url = check_url(text)
     if "://" in url:
         path = Path(url.removeprefix("file://localhost").removeprefix("file://"))
@@ -228,7 +235,7 @@ class OtherRegistry(Workspace):
     def at(self, commit: str) -> Snapshot:
         """See :meth:`Workspace.at`."""
         if not self._located:
-            self.folder = _registry_folder(self.repo, commit, self.address)
+            self.folder = registry_folder(self.repo, commit, self.address)
             self._located = True
         return super().at(commit)
 
@@ -363,9 +370,13 @@ def open_other(
     return found, rest
 
 
-def _registry_folder(repo: PartialRepository | object, commit: str, address: Address) -> str:
-    """The folder that holds `gitml.yaml`; there is one registry in a repository."""
-    assert isinstance(repo, PartialRepository)
+def registry_folder(repo: Repository, commit: str, address: Address) -> str:
+    """The folder that holds `gitml.yaml`; there is one registry in a repository.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: There are several.
+    """
     if repo.entry(commit, CONFIG_FILE) is not None:
         return ""
     found = [e.path for e in repo.tree(commit) if e.path.endswith(f"/{CONFIG_FILE}") and e.kind == "blob"]
