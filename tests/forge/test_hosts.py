@@ -77,13 +77,12 @@ def test_updating(there: World) -> None:
     assert (found.title, found.body) == ("Better", "More")
 
 
-@pytest.mark.parametrize("title", ["Käse 🧀 <b>", "a \"quoted\" 'title'", "draft of a plan"])
-def test_words_come_back(there: World, title: str) -> None:
-    there.branch("gitml/production/w")
-    host = there.host()
-    made = host.open(branch="gitml/production/w", target="production", title=title, body="ü\nz", draft=False)
-    found = host.get(made.number)
-    assert (found.title, found.body) == (title, "ü\nz")
+def test_words_come_back(there: World) -> None:
+    made, host = opened(there), there.host()
+    for title in ("Käse 🧀 <b>", "a \"quoted\" 'title'", "draft of a plan"):
+        host.update(made.number, title=title, body="ü\nz")
+        found = host.get(made.number)
+        assert (found.title, found.body) == (title, "ü\nz")
 
 
 def test_listing_page_by_page(there: World) -> None:
@@ -157,8 +156,10 @@ def test_reviews_page_by_page(there: World) -> None:
 
 
 def test_authors_are_opener_and_committers(there: World) -> None:
-    there.git("config", "user.email", "eve@example.com")
-    made = opened(there, login="bob")
+    there.branch("gitml/production/x", author="eve")
+    made = there.host("bob").open(
+        branch="gitml/production/x", target="production", title="T", body="", draft=False
+    )
     assert {"bob", "eve"} <= set(there.host().authors(made.number))
     assert "ada" not in there.host().authors(made.number)
 
@@ -284,44 +285,46 @@ EXPECTED = {401: AccessDenied, 403: AccessDenied, 404: NotFound, 410: NotFound, 
             423: Conflict}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "status",
-    [400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 418, 422, 423, 424, 426, 428, 431, 451,
-     499],
-)  # fmt: skip
-def test_a_refusal_is_told_at_once(there: World, status: int) -> None:
+REFUSALS = sorted({*range(400, 500)} - {408, 425, 429})
+OUTAGES = [408, 425, 429, *range(500, 600)]
+
+
+def test_a_refusal_is_told_at_once(there: World) -> None:
     made, host = opened(there), there.host()
-    there.double.faults.add(Fault(how=How.STATUS, status=status, times=1))
-    with pytest.raises(EXPECTED.get(status, InvalidInput)) as caught:
-        host.get(made.number)
-    assert str(status) in caught.value.message and there.watch.slept == []
+    for status in REFUSALS:
+        there.double.faults.add(Fault(how=How.STATUS, status=status, times=1))
+        with pytest.raises(EXPECTED.get(status, InvalidInput)) as caught:
+            host.get(made.number)
+        assert str(status) in caught.value.message and caught.value.hint
+    assert there.watch.slept == []
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, *range(500, 512), 520, 521, 530, 599])
-def test_an_outage_of_a_read_is_ridden_out(there: World, status: int) -> None:
+def test_an_outage_of_a_read_is_ridden_out(there: World) -> None:
     made, host = opened(there), there.host()
-    there.double.faults.add(Fault(how=How.STATUS, status=status, times=2))
-    assert host.get(made.number).number == made.number
-    assert len(there.watch.slept) == 2 and there.double.faults.left == 0
+    for status in OUTAGES:
+        there.double.faults.add(Fault(how=How.STATUS, status=status, times=1))
+        assert host.get(made.number).number == made.number
+    assert len(there.watch.slept) == len(OUTAGES) and there.double.faults.left == 0
 
 
-@pytest.mark.parametrize("how", [How.HTML, How.EMPTY, How.TRUNCATED, How.CUT])
-def test_an_answer_that_is_none_is_asked_for_again(there: World, how: How) -> None:
+def test_an_answer_that_is_none_is_asked_for_again(there: World) -> None:
     made, host = opened(there), there.host()
-    there.double.faults.add(Fault(how=how, times=1))
-    assert host.get(made.number).head == made.head
-    there.double.faults.add(Fault(how=how, times=1))
-    assert [one.number for one in host.list(RequestState.OPEN)] == [made.number]
+    for how in (How.HTML, How.EMPTY, How.TRUNCATED, How.CUT):
+        there.double.faults.add(Fault(how=how, times=1))
+        assert host.get(made.number).head == made.head
+        there.double.faults.add(Fault(how=how, times=1))
+        assert [one.number for one in host.list(RequestState.OPEN)] == [made.number]
 
 
-@pytest.mark.parametrize("how", [How.HTML, How.EMPTY, How.TRUNCATED, How.CUT, How.STATUS, How.RATE_LIMIT])
-def test_an_outage_that_lasts_is_told(there: World, how: How) -> None:
+def test_an_outage_that_lasts_is_told(there: World) -> None:
     made, host = opened(there), there.host()
-    there.double.faults.add(Fault(how=how, status=503 if how is How.STATUS else 500, seconds=900, times=1000))
-    with pytest.raises(StoreUnavailable) as caught:
-        host.get(made.number)
-    there.double.faults.clear()
-    assert caught.value.exit_code == 7 and caught.value.hint
+    for how in (How.HTML, How.EMPTY, How.TRUNCATED, How.CUT, How.STATUS, How.RATE_LIMIT):
+        status = 503 if how is How.STATUS else 500
+        there.double.faults.add(Fault(how=how, status=status, seconds=900, times=1000))
+        with pytest.raises(StoreUnavailable) as caught:
+            host.get(made.number)
+        there.double.faults.clear()
+        assert caught.value.exit_code == 7 and caught.value.hint
 
 
 def test_a_slow_forge_is_waited_for_and_then_not(there: World) -> None:
@@ -334,7 +337,7 @@ def test_a_rate_limit_is_waited_out(there: World) -> None:
     made, host = opened(there), there.host()
     there.double.faults.add(Fault(how=How.RATE_LIMIT, seconds=30, times=1))
     assert host.get(made.number).number == made.number
-    assert 29 <= sum(there.watch.slept) <= 32 or there.watch.slept
+    assert len(there.watch.slept) >= 1 and 29 <= sum(there.watch.slept) <= 40
 
 
 WRITES = ["open", "comment", "approve", "reject", "merge", "close", "update", "status"]
@@ -380,8 +383,13 @@ def traces(there: World, made: HostedRequest) -> dict[str, int]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", WRITES)
-@pytest.mark.parametrize("how", [How.CUT, How.HTML, How.TRUNCATED, How.STATUS])
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        *((what, how) for what in WRITES for how in (How.CUT, How.STATUS)),
+        *((what, how) for what in ("open", "merge") for how in (How.HTML, How.TRUNCATED)),
+    ],
+)
 def test_a_lost_reply_of_a_write_is_looked_up(there: World, what: str, how: How) -> None:
     """The effect is there once, whether the forge did it before the reply was lost or not at all."""
     for after_effect in (True, False):

@@ -5,17 +5,19 @@ A vendor joins by being in the table of :mod:`gitml.forge.vendors` and having ro
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from servers.forge.core import Project, User
-from servers.forge.server import ForgeServer, serving, vendor
+from servers.forge.server import ForgeServer, vendor
 
 from gitml.forge.access import Access, Place, Token
 from gitml.forge.hosting import Host
@@ -57,7 +59,6 @@ class World:
     kind: str
     double: ForgeServer
     project: Project
-    clone: Path
     watch: Watch
 
     @property
@@ -90,35 +91,52 @@ class World:
         host: Host = import_module(VENDORS[self.kind].module).open_host(access)
         return host
 
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=self.clone, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def branch(self, name: str, start: str = "main", **files: str) -> str:
-        """A branch with one commit by ada more than its start; gives the commit."""
-        self.git("checkout", "-q", "-B", name, start)
+    def branch(self, name: str, start: str = "main", author: str = "ada", **files: str) -> str:
+        """A branch with one commit more than its start, as if it were pushed; gives the commit."""
+        who = f"{author.title()} <{author}@example.com> 1800000000 +0000"
+        stream = [f"commit refs/heads/{name}", f"author {who}", f"committer {who}", _data(f"work on {name}")]
+        stream.append(f"from {self.project.tip(start) or start}")
         for path, text in (files or {name.replace("/", "-"): name}).items():
-            (self.clone / path).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "-q", "-m", f"work on {name}")
-        self.git("push", "-q", "--force", "origin", name)
-        return self.git("rev-parse", "HEAD")
+            stream += [f"M 100644 inline {path}", _data(text)]
+        subprocess.run(
+            ["git", "--git-dir", str(self.project.bare), "fast-import", "--quiet", "--force"],
+            input="\n".join([*stream, ""]),
+            check=True,
+            text=True,
+        )
+        tip = self.project.tip(name)
+        assert tip is not None
+        return tip
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}"
+
+
+@cache
+def _double() -> ForgeServer:
+    """One double for all tests of a process; each test fills it anew."""
+    found = ForgeServer().start()
+    atexit.register(found.stop)
+    return found
 
 
 @contextmanager
 def world(kind: str, folder: Path) -> Iterator[World]:
-    """A double with a project that has the branches main and production."""
-    bare, clone = folder / "forge.git", folder / "clone"
+    """A project that has the branches main and production, and two more people who may write."""
+    double = _double()
+    double.reset()
+    for login in ("ada", "bob", "eve"):
+        double.forge.add_user(login, email=f"{login}@example.com")
+    bare = folder / "forge.git"
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
-    with serving() as double:
-        for login in ("ada", "bob", "eve"):
-            double.forge.add_user(login, email=f"{login}@example.com")
-        project = double.forge.add_project(NAMES.get(kind, "team/registry"), bare)
-        subprocess.run(["git", "clone", "-q", str(bare), str(clone)], check=True, capture_output=True)
-        found = World(kind, double, project, clone, Watch())
-        (clone / "README.md").write_text("hello\n")
-        found.git("checkout", "-q", "-B", "main")
-        found.git("add", "--all")
-        found.git("commit", "-q", "-m", "first")
-        found.git("push", "-q", "origin", "main", "main:production")
-        yield found
+    project = double.forge.add_project(NAMES.get(kind, "team/registry"), bare)
+    found = World(kind, double, project, Watch())
+    subprocess.run(
+        ["git", "--git-dir", str(bare), "fast-import", "--quiet"],
+        input="commit refs/heads/main\ncommitter Ada Example <ada@example.com> 1800000000 +0000\ndata 5\nfirst\n"
+        "M 100644 inline README.md\ndata 5\nhello\n\nreset refs/heads/production\nfrom refs/heads/main\n\n",
+        check=True,
+        text=True,
+    )
+    yield found

@@ -95,6 +95,15 @@ class ForgeServer:
         self._thread.start()
         return self
 
+    def reset(self) -> None:
+        """Forget users, projects, calls, and what was to go wrong."""
+        with self._lock:
+            self.forge = Forge()
+            self.faults.clear()
+            self.log.clear()
+            self.complaints.clear()
+            self.git_needs_token = False
+
     def stop(self) -> None:
         """Listen no more."""
         self.stopping.set()
