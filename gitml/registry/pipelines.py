@@ -31,6 +31,8 @@ _SECRETS: Final = {
     "s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "azure": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),
 }
+_OF_KIND: Final = {"github": ("github",), "gitlab": ("gitlab",)}  # to ask these forges who approved
+_TOKENS: Final = {"gitlab": "GITLAB_TOKEN", "bitbucket": "BITBUCKET_TOKEN"}
 _EXTRAS: Final = {"s3": "s3", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "sftp", "ssh": "sftp"}
 _PLAIN_FOLDER: Final = re.compile(r"(?:[A-Za-z0-9._][A-Za-z0-9._/-]*)?")
 _NOT_ITSELF: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -90,8 +92,9 @@ def write_pipeline(ws: Workspace, kind: str, *, force: bool = False, dry_run: bo
             code="no-stages",
             hint="stages: {production: {from: [main]}}",
         )
-    extras = _extras(config)
-    secrets = tuple(name for extra in extras for name in _SECRETS.get(extra, ()))
+    of_stores = _extras(config)
+    secrets = tuple(name for extra in of_stores for name in _SECRETS.get(extra, ()))
+    extras = tuple(sorted({*of_stores, *_OF_KIND.get(kind, ())}))
     text = _text(ws, kind, tuple(config.stages), extras, secrets)
     path = (ws.repo.top or Path()) / _PLACES[kind]
     change = _put(path, text, force=force, dry_run=dry_run)
@@ -129,7 +132,7 @@ def _text(
     registry = f"-R {ws.folder} " if ws.folder else ""
     expression = "{{{{ secrets.{} }}}}"
     github = [f"          {name}: ${expression.format(name)}" for name in secrets]
-    azure = ["    env:", *(f"      {name}: $({name})" for name in secrets)] if secrets else []
+    azure = [f"      {name}: $({name})" for name in secrets]
     branches = [f"    {json.dumps(stage)}:\n      - step: *gitml-events" for stage in stages]
     filled = Template(template).substitute(
         kind=kind,
@@ -182,6 +185,8 @@ def _notes(kind: str, config: Config) -> tuple[str, ...]:
     found = [f"commit it to {config.default_branch} and to each stage, and make its check a required one"]
     if any("://" not in store.url or store.url.startswith("file:") for store in config.stores.values()):
         found.append("a store is a folder: the build server has to see it at the same place")
+    if kind in _TOKENS:
+        found.append(f"set {_TOKENS[kind]} there, so that the check can count approvals")
     if kind == "bitbucket":
         found.append(
             "gitml speaks no http to bitbucket.org: give the pipeline an SSH key that may read the repository"

@@ -57,9 +57,11 @@ def test_the_published_schema_accepts_it(tmp_path: Path, kind: str) -> None:
         assert "\n\n\n" not in found.text and not re.search(r"[ \t]\n", found.text)
         if url is None or kind in ("github", "azure"):
             assert_valid(kind, path)
-    assert "[azure]==" in found.text
+    assert re.search(r"gitml\[azure(,git(hub|lab))?\]==", found.text)
     assert found.secrets == ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY")
     assert all(name in found.text for name in found.secrets)
+    if kind in ("github", "gitea"):
+        assert "AZURE_STORAGE_ACCOUNT_KEY: ${{ secrets.AZURE_STORAGE_ACCOUNT_KEY }}" in found.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
