@@ -17,6 +17,7 @@ from gitml.errors import (
     InvalidInput,
     NotFound,
     PolicyRefused,
+    StoreUnavailable,
     UsageError,
 )
 from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE, Config
@@ -296,6 +297,9 @@ class StoreSet:
         Args:
             pointer: The version.
             shared: Only the configured store counts, because others have to read it too.
+
+        Raises:
+            StoreUnavailable, AccessDenied: A store cannot be asked, which says nothing about the bytes.
         """
         try:
             store, root = self.locate(pointer)
@@ -306,6 +310,8 @@ class StoreSet:
                     return [f"{pointer.id} is in this clone's embedded store only"]
                 root = found
             return store.missing(root)
+        except (AccessDenied, StoreUnavailable):
+            raise
         except GitMLError as error:
             return [error.message]
 

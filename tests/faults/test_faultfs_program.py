@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import InFolder, Ran
-from support.faultfs import VERBS, FaultFS, Kind, Strike, strikes
+from support.faultfs import LIES, VERBS, FaultFS, Kind, Strike, strikes
 from support.team import git, read, write
 from support.world import FIRST, SCENARIOS, SECOND, Scenario, World
 
@@ -144,6 +144,8 @@ def tried(world: World, point: Point) -> FaultFS:
     command, line = COMMANDS[point.command], FaultFS(FolderMedium(world.store), point.strike)
     ran = run(world, command, line)
     allowed = ENDS | ({4} if point.strike.kind in (Kind.ABSENT, Kind.STALE) else set())
+    if point.command == "promote" and point.strike.kind in LIES:
+        allowed |= {12}  # versions whose bytes are not whole are not promoted
     assert ran.exit_code in allowed, ran
     if ran.exit_code:
         assert ran.stderr.strip() and "Traceback" not in ran.stderr
@@ -193,6 +195,16 @@ def test_every_point(restored: Callable[[], World], name: str) -> None:
     COMMANDS[name].goal(world)
     assert len(line.log) > 2
     try_all(restored, [Point(name, strike) for strike in strikes(line.log)])
+
+
+@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.EXPIRED])
+def test_a_store_that_cannot_be_asked_says_nothing_about_a_version(
+    restored: Callable[[], World], kind: Kind
+) -> None:
+    """A promotion is not refused by a rule because of it."""
+    world = restored()
+    ran = run(world, COMMANDS["promote"], FaultFS(FolderMedium(world.store), Strike(1, kind, sticky=True)))
+    assert ran.exit_code == (10 if kind is Kind.EXPIRED else 7), ran
 
 
 def test_the_world_is_as_it_says(restored: Callable[[], World]) -> None:
