@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .running import NotInstalledError, Server, free_port, spawn, wait_until_ready  # noqa: TID252 - by either name
 
+_WORKERS = 3  # each a process of its own: children of fcgiwrap would outlive it
 USER, PASSWORD = "ada", "canary-password-5be1"
 
 _CONFIG = """\
@@ -24,6 +25,9 @@ pid {folder}/nginx.pid;
 error_log {folder}/nginx.err;
 events {{ worker_connections 256; }}
 http {{
+  upstream git {{
+{workers}
+  }}
   access_log {folder}/access;
   client_max_body_size 0;
   client_body_temp_path {folder}/body;
@@ -46,12 +50,12 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location ~ ^/open(?<name>/.*)$ {{
-      fastcgi_pass unix:{folder}/socket;
+      fastcgi_pass git;
     }}
     location ~ ^/auth(?<name>/.*)$ {{
       auth_basic "team";
       auth_basic_user_file {folder}/passwords;
-      fastcgi_pass unix:{folder}/socket;
+      fastcgi_pass git;
     }}
     location /broken/ {{ return 500; }}
     location /busy/ {{ return 503; }}
@@ -85,9 +89,13 @@ def start(port: int | None = None) -> Server:
             backend=backend,
             port=port,
             path=os.environ["PATH"],
+            workers="\n".join(f"    server unix:{folder}/socket{n};" for n in range(_WORKERS)),
         )
     )
-    processes = [spawn([fcgiwrap, "-c", "4", "-s", f"unix:{folder}/socket"], folder, "fcgiwrap.log")]
+    processes = [
+        spawn([fcgiwrap, "-s", f"unix:{folder}/socket{n}"], folder, f"fcgiwrap{n}.log")
+        for n in range(_WORKERS)
+    ]
     processes.append(
         spawn([nginx, "-c", str(folder / "config"), "-e", str(folder / "nginx.err")], folder, "nginx.log")
     )
