@@ -54,7 +54,14 @@ def _refuse(what: str, text: object, why: str, hint: str) -> InvalidInput:
 
 
 def _check(what: str, text: str, pattern: re.Pattern[str], rule: str) -> str:
-    if not isinstance(text, str) or pattern.fullmatch(text) is None:
+    if not isinstance(text, str):
+        raise _refuse(what, text, f"it must match {pattern.pattern}", rule)
+    return _checked(what, text, pattern, rule)
+
+
+@lru_cache(maxsize=1 << 16)  # a registry is read as several trees, which hold the same names
+def _checked(what: str, text: str, pattern: re.Pattern[str], rule: str) -> str:
+    if pattern.fullmatch(text) is None:
         raise _refuse(what, text, f"it must match {pattern.pattern}", rule)
     if is_windows_device(text):
         raise _refuse(what, text, "Windows reserves this name for a device", "choose another name")

@@ -6,9 +6,11 @@ import difflib
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitml.errors import GitMLError, NotFound
 from gitml.forge.shared import Shared
+from gitml.git.repository import Repository
 from gitml.git.types import Entry, MergeConflict, MergedTree, TreeChange
 from gitml.model.config import Config, StagePolicy
 from gitml.model.names import check_word
@@ -78,10 +80,14 @@ def registry_path(ws: Workspace, *parts: str) -> str:
 
 def listing(ws: Workspace, tree: str, folder: str = "") -> dict[str, File]:
     """Every file of a commit or tree, or of one folder of it, by path from the top of the repository."""
+    # Nothing may mean that the tree is not here yet, and is asked for again.
+    return dict(_listing(ws.repo, tree, folder) or _listing.__wrapped__(ws.repo, tree, folder))
+
+
+@lru_cache(maxsize=4)  # one change is judged by the same few trees again and again
+def _listing(repo: Repository, tree: str, folder: str) -> Listing:
     return {
-        entry.path: File(entry.mode, entry.oid)
-        for entry in ws.repo.tree(tree, folder)
-        if entry.kind != "tree"
+        entry.path: File(entry.mode, entry.oid) for entry in repo.tree(tree, folder) if entry.kind != "tree"
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tests.bench import counting, reading, remote, scale, small, writing
+from tests.bench import counting, promoting, reading, remote, scale, small, writing
 from tests.bench.context import Context
 from tests.bench.material import FULL, HUGE_STREAM_BYTES, QUICK
 from tests.bench.measure import remove
@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, Callable[[Context], Outcome]]] = {
     "get-large": ("get 1 GiB in a fresh clone", reading.get_large),
     "get-over": ("get another version over the one that is there", reading.get_over),
     "status": ("status, nothing changed", reading.status),
+    "promote": ("promote a model with 3 inputs", promoting.promote),
     "startup": ("start-up", small.startup),
     "memory": ("memory of all of the above", small.memory),
     "s3-register-small": ("register and push 20,000 files of 8 KiB to S3", remote.register_small),

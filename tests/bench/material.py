@@ -29,6 +29,7 @@ class Sizes:
         stream_bytes: The generated stream; a tenth of it is measured beside.
         scale_files: Files of 1 KiB; a tenth of them is measured beside.
         cut_s: How long the network is away.
+        versions: Versions in the registry that is promoted in.
     """
 
     files: int = 20_000
@@ -49,6 +50,7 @@ class Sizes:
     stream_bytes: int = 10 * GIB
     scale_files: int = 1_000_000
     cut_s: float = 30.0
+    versions: int = 10_000
 
 
 FULL = Sizes()
@@ -70,6 +72,7 @@ QUICK = Sizes(
     stream_bytes=64 * MIB,
     scale_files=500,
     cut_s=0.5,
+    versions=60,
 )
 
 

@@ -210,7 +210,7 @@ def test_the_repository_may_be_named_in_any_spelling(team: Team, tmp_path: Path)
     promotion = team.ada.registry.promote("models/digits", target="staging", repo=str(team.remote))
     assert promotion.created
     with pytest.raises(UsageError) as caught:
-        team.ada.registry.promote("models/digits", target="staging", repo="git@github.com/contoso/mlproject")
+        team.ada.registry.promote(source="main", target="staging", repo="git@github.com/contoso/mlproject")
     assert caught.value.code == "other-repository"
 
 
