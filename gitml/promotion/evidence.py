@@ -21,7 +21,10 @@ from gitml.registry.workspace import Workspace
 from gitml.store.reader import TreeReader
 
 ANY_BRANCH = ("*",)
-_NOT_ASKED = (AccessDenied, StoreUnavailable)  # a store that cannot be asked says nothing for or against a version
+_NOT_ASKED = (
+    AccessDenied,
+    StoreUnavailable,
+)  # a store that cannot be asked says nothing for or against a version
 
 
 class RepositoryEvidence:
