@@ -3,14 +3,15 @@
 A run marks what is alive, condemns what is dead by writing its names where every writer looks after its root, marks
 again, and deletes what is dead still and was condemned long ago. Why no object of a version can go: either the root
 was there at the second look, or it was written afterwards, and then its writer finds the names and stores those
-bytes again under others. The ages only spare slow writers and readers that trouble; a wrong clock does no harm, as
-long as no list of names goes (after four weeks) that an operation still has to see.
+bytes again under others. A root that is replaced is kept whole by an intent: see :mod:`gitml.store.moving`. The ages
+only spare slow writers and readers that trouble; a wrong clock does no harm, as long as neither a list of names nor
+an intent goes (after four weeks) of which an operation at work still has need; such a one gives up after a week.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol, runtime_checkable
@@ -18,6 +19,7 @@ from typing import Final, Protocol, runtime_checkable
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.condemned import Run, read_runs, write_run
+from gitml.store.elapsed import Moment
 from gitml.store.marking import Marking
 from gitml.store.medium import Medium
 from gitml.store.root import Root
@@ -136,10 +138,13 @@ class _Collector:
         # Read before the second look, for what counts is whether the writer of a later root can see them.
         runs = read_runs(self._medium)
         since = _first_condemned(runs)
+        intents = set(marking.intents)
         going = _ripe(dead, runs, self._clock())
         if not dry_run:
             # Those that go are named once more, so that the list that remembers them is as young as their end.
             names = {name for name in dead if name not in since or name in going}
+            # An intent is named when it is first seen, so that its age is told by the clocks of collectors alone.
+            names |= intents - since.keys()
             if names:
                 runs = [*runs, write_run(self._medium, names, self._clock())]
             marking.look()
@@ -153,7 +158,7 @@ class _Collector:
             condemned=tuple(garbage[name] for name in dead if name not in since and name not in going),
             waiting=tuple(garbage[name] for name in dead if name in since and name not in going),
             deleted=tuple(garbage[name] for name in dead if name in going),
-            runs=self._expire(runs, listed, dry_run=dry_run),
+            runs=self._expire(runs, listed.keys() | marking.live | intents, dry_run=dry_run),
         )
 
     def _garbage(self, name: str, size_bytes: int, condemned_s: float | None) -> Garbage:
@@ -171,10 +176,10 @@ class _Collector:
 
     def _delete(self, names: Sequence[str]) -> set[str]:
         """Delete names, unless that takes so long that the look has become doubtful."""
-        started_s = time.monotonic()
+        began = Moment()
         deleted: set[str] = set()
         for name in names:
-            if time.monotonic() - started_s > _PATIENCE_S:
+            if began.elapsed_s() > _PATIENCE_S:
                 break
             if name in self._leftovers and isinstance(self._medium, HasLeftovers):
                 self._medium.delete_leftover(name)
@@ -184,16 +189,18 @@ class _Collector:
             self._progress.advance(files=1)
         return deleted
 
-    def _expire(self, runs: Sequence[Run], listed: dict[str, int], *, dry_run: bool) -> tuple[str, ...]:
-        """Remove the lists that are old enough and name nothing that was still there when this run began."""
+    def _expire(self, runs: Sequence[Run], kept: Collection[str], *, dry_run: bool) -> tuple[str, ...]:
+        """Remove the lists and intents that are old enough.
+
+        A list stays as long as it names what was still there when this run began, or what a root reaches: whoever
+        wrote that root may not have looked yet.
+        """
         now_s = self._clock()
-        expired = [
-            run.name
-            for run in runs
-            if run.is_older(RUN_KEPT_S, now_s) and not any(name in listed for name in run.names)
-        ]
+        old = [run for run in runs if run.is_older(RUN_KEPT_S, now_s)]
+        expired = [run.name for run in old if not any(name in kept for name in run.names)]
+        left = {name for run in old for name in run.names if name.startswith(layout.MOVING)}
         if not dry_run:
-            for name in expired:
+            for name in (*expired, *sorted(left & set(kept))):
                 self._medium.delete(name)
         return tuple(expired)
 

@@ -13,6 +13,7 @@ MANIFESTS = "manifests/"
 ROOTS = "roots/"
 PURGED = "purged/"
 CONDEMNED = "gc/condemned/"
+MOVING = "gc/moving/"
 
 _HEX_ID = re.compile(r"[0-9a-f]{64}")
 _REGISTRY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")

@@ -1,4 +1,4 @@
-"""What is alive in a store: all that the roots of all registries reach.
+"""What is alive in a store: all that the roots of all registries reach, and the layouts they are about to get.
 
 Only reads. What an earlier look found alive stays alive for later ones, so that looking again is cheap; a root that
 goes in between costs a collector some space until its next run.
@@ -6,6 +6,7 @@ goes in between costs a collector some space until its next run.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from gitml.errors import GitMLError, IntegrityError, NotFound
 from gitml.model.names import AssetId, Version, VersionId, check_name
 from gitml.store import layout
+from gitml.store.intents import Intent, read_intents
 from gitml.store.medium import Medium
 from gitml.store.relocate import load_manifest, load_segment
 from gitml.store.root import Root, RootKey, decode_root
@@ -35,15 +37,25 @@ class Marking:
         self.live: set[str] = set()
         self.roots: dict[str, Root] = {}
         """Roots of the latest look, by name."""
+        self.intents: dict[str, Intent] = {}
+        """Layouts that versions were about to be given at the latest look, by the names of the intents."""
 
     def look(self) -> None:
-        """Read every root, and what it reaches where no look has seen that yet.
+        """Read every intent and every root, and what it reaches where no look has seen that yet.
+
+        The intents come first: one that has gone by then left a root that is found, whereas one that went between the
+        two might be missed together with the root it was for. See :mod:`gitml.store.moving`.
 
         Raises:
-            IntegrityError: A root, manifest or segment is lost or damaged: what it keeps alive is not known.
+            IntegrityError: An intent, root, manifest or segment is lost or damaged: what it keeps alive is not known.
             StoreUnavailable, AccessDenied: The store cannot be asked.
         """
         self.roots = {}
+        self.intents = read_intents(self._medium)
+        for intent in self.intents.values():
+            # One whose objects are gone has not replaced a root, and will not: it finds that out first.
+            with contextlib.suppress(NotFound):
+                self.live |= set(self._reached(intent.root))
         names = [name for name, _ in self._medium.list(layout.ROOTS)]
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-mark") as pool:
             for name, found in zip(names, pool.map(self._follow, names), strict=True):

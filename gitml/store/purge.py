@@ -20,9 +20,10 @@ from gitml.store import layout
 from gitml.store.condemned import write_run
 from gitml.store.marking import Marking
 from gitml.store.medium import Medium
+from gitml.store.moving import replace_root
 from gitml.store.pack import FOOTER_LIMIT_BYTES, MAGIC, TAIL_BYTES, Footer, decode_footer
 from gitml.store.relocate import load_manifest, load_segment, used_objects
-from gitml.store.rewrite import PackUse, Relayout, pack_uses, replace_root
+from gitml.store.rewrite import PackUse, Relayout, pack_uses
 from gitml.store.root import Root, RootKey, decode_root, encode_root
 
 SCHEMA: Final = "gitml/purged/v1"
@@ -180,6 +181,7 @@ class _Purge:
         self._now_s = now_s
         self._replaced: list[str] = []
         self._clean: set[str] = set()
+        self._marking = Marking(medium)
 
     def run(self) -> PurgeResult:
         plan = self._plan
@@ -206,9 +208,7 @@ class _Purge:
                 for name in (plan.name, *lists):
                     _delete(self._medium, name)
                 return PurgeResult(deleted=(*deleted, *lists), replaced=tuple(dict.fromkeys(self._replaced)))
-        raise StoreUnavailable(
-            f"writers in {self._medium.url} are faster than this purge", hint="run the command again"
-        )
+        raise _too_slow(self._medium, ())
 
     def _naming(self, packs: Collection[str]) -> Iterator[str]:
         """Manifests and segments of other versions that name one of the packs."""
@@ -222,9 +222,17 @@ class _Purge:
                         yield layout.segment_name(row.segment_id.hex())
 
     def _others(self) -> dict[str, Root]:
-        marking = Marking(self._medium)
-        marking.look()
-        return {name: root for name, root in marking.roots.items() if name != self._plan.name}
+        self._marking = Marking(self._medium)
+        self._marking.look()
+        return {name: root for name, root in self._marking.roots.items() if name != self._plan.name}
+
+    def _held(self, doomed: Collection[str]) -> list[str]:
+        """Intents of the latest look that name what is about to go: whoever wrote them may be about to use it."""
+        return [
+            name
+            for name, intent in self._marking.intents.items()
+            if intent.version != self._plan.name and self._uses_any(intent.root, doomed, complete=False)
+        ]
 
     def _move_others(self, packs: Collection[str], doomed: Collection[str]) -> None:
         """Lay out anew what uses an object that is about to go, until a look finds nothing that does."""
@@ -232,7 +240,8 @@ class _Purge:
         self._clean.clear()
         for _ in range(_ROUNDS):
             affected = {name: root for name, root in self._others().items() if self._uses_any(root, doomed)}
-            if not affected:
+            held = self._held(doomed)
+            if not affected and not held:
                 return
             uses = pack_uses(self._medium, affected.values(), among=ids)
             if self._wants_purged(uses):
@@ -245,9 +254,7 @@ class _Purge:
             for name, root in affected.items():
                 if replace_root(self._medium, name, root, moved.root(root)) is not None:
                     self._replaced.append(name)
-        raise StoreUnavailable(
-            f"writers in {self._medium.url} are faster than this purge", hint="run the command again"
-        )
+        raise _too_slow(self._medium, held)
 
     def _wants_purged(self, uses: Mapping[bytes, PackUse]) -> bool:
         return any(
@@ -256,11 +263,16 @@ class _Purge:
             for number, flag in enumerate(use.wanted)
         )
 
-    def _uses_any(self, root: Root, doomed: Collection[str]) -> bool:
+    def _uses_any(self, root: Root, doomed: Collection[str], *, complete: bool = True) -> bool:
         if root.manifest in self._clean:
             return False
-        if any(used.name in doomed for used in used_objects(self._medium, root)):
-            return True
+        try:
+            if any(used.name in doomed for used in used_objects(self._medium, root)):
+                return True
+        except NotFound:
+            if complete:
+                raise
+            return False
         self._clean.add(root.manifest)
         return False
 
@@ -395,6 +407,19 @@ def _root(medium: Medium, name: str) -> Root | None:
 def _overtaken(error: NotFound) -> StoreUnavailable:
     return StoreUnavailable(
         f"the store changed meanwhile: {error.message}", code="objects-gone", hint="run the command again"
+    )
+
+
+def _too_slow(medium: Medium, intents: Sequence[str]) -> StoreUnavailable:
+    if not intents:
+        return StoreUnavailable(
+            f"writers in {medium.url} are faster than this purge", hint="run the command again"
+        )
+    return StoreUnavailable(
+        f"somebody is about to use an object of {medium.url} that has to go, as {intents[0]} says",
+        code="layout-changing",
+        hint="run the command again; where nothing else is at work on that store, it was killed: delete that object",
+        context={"intents": list(intents)},
     )
 
 

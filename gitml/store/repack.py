@@ -14,8 +14,9 @@ from gitml.errors import NotFound, StoreUnavailable
 from gitml.model.progress import SILENT, Progress
 from gitml.store.marking import Marking
 from gitml.store.medium import Medium
+from gitml.store.moving import replace_root
 from gitml.store.packing import PACK_BYTES
-from gitml.store.rewrite import PackUse, Relayout, pack_uses, replace_root
+from gitml.store.rewrite import PackUse, Relayout, pack_uses
 from gitml.store.root import Root
 
 SMALL_BYTES: Final = PACK_BYTES // 4

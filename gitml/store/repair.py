@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gitml.errors import GitMLError, IntegrityError, InvalidInput, NotFound
+from gitml.errors import GitMLError, IntegrityError, InvalidInput, NotFound, StoreUnavailable
 from gitml.model.digest import Digest
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
@@ -25,12 +25,12 @@ from gitml.store.marking import key_of
 from gitml.store.medium import Medium
 from gitml.store.mending import LostPack, Mended, Remains, lost_files
 from gitml.store.missing import Missing, missing_ranges
+from gitml.store.moving import leave_condemned, replace_root
 from gitml.store.objects import put_named
 from gitml.store.pack import PackRef
 from gitml.store.placed import PlacedTree
 from gitml.store.reader import TreeReader
 from gitml.store.relocate import load_manifest, used_objects
-from gitml.store.rewrite import replace_root
 from gitml.store.root import Root, RootKey, encode_root
 from gitml.store.store import FORMAT, Store
 from gitml.store.survivors import Survivors
@@ -212,8 +212,17 @@ class _Work:
                 self.medium.put(key.name, [body])
             else:
                 return
+            self._leave_condemned(key, root)
         self.found.wrong.add(key.name)
         self._note(key.name, origin, len(body))
+
+    def _leave_condemned(self, key: RootKey, root: Root) -> None:
+        """What has to follow any write of a root; a tree that is not whole waits for what else is restored."""
+        try:
+            leave_condemned(self.medium, key.name, root)
+        except StoreUnavailable as error:
+            if error.code != "objects-gone":
+                raise
 
     # -- objects that some copy has
 

@@ -18,9 +18,9 @@ from gitml.errors import Conflict, GitMLError, IntegrityError, InvalidInput, Not
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.marking import Marking, key_of
+from gitml.store.moving import replace_root
 from gitml.store.objects import put_named
 from gitml.store.relocate import used_objects
-from gitml.store.rewrite import replace_root
 from gitml.store.root import Root, RootKey, encode_root
 from gitml.store.store import Store, Taken, WriteStats, WrittenTree
 from gitml.store.verify import object_faults, verify_store

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gitml.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.dedup import KnownChunks
@@ -26,12 +25,11 @@ from gitml.store.pack import Footer, PackRef, split_pack
 from gitml.store.packing import PackWriter, extend_runs, join_place, split_place
 from gitml.store.packs import PackBody, PackReader, known_footer
 from gitml.store.relocate import load_manifest, load_segment, used_objects
-from gitml.store.root import Root, decode_root, encode_root
+from gitml.store.root import Root
 from gitml.store.segment import Run, Segment, encode_segment
 from gitml.store.wire import StoredObject
 
 _HELD_BYTES: Final = 64 * 1024 * 1024
-_LOOKS: Final = 8
 _JOBS: Final = 2
 NOWHERE: Final = (1 << 64) - 1
 """The place of a chunk that has not moved."""
@@ -242,52 +240,3 @@ def relocate(medium: Medium, root: Root, condemned: Collection[str]) -> Root:
     }
     uses = pack_uses(medium, [root], among=among)
     return Relayout(medium, uses, fresh=True).root(root, condemned)
-
-
-def replace_root(medium: Medium, name: str, old: Root, new: Root) -> Root | None:
-    """Let a version name another layout of its tree; None where it does not name `old` any more.
-
-    As after any write of a root, what was condemned meanwhile is stored again.
-
-    Raises:
-        StoreUnavailable: An object is gone already: run the command again.
-        OutcomeUnknown: A reply was lost, and the look failed too.
-    """
-    if _root(medium, name) != old:
-        return None
-    for _ in range(_LOOKS):
-        _put_root(medium, name, new)
-        if medium.head(layout.purged_name(new.tree.hex)) is not None:
-            medium.delete(name)  # a purge removed the root between the look and the write
-            return None
-        condemned = condemned_names(medium)
-        try:
-            if not condemned or all(used.name not in condemned for used in used_objects(medium, new)):
-                return new
-            new = relocate(medium, new, condemned)
-        except NotFound as error:
-            _put_root(medium, name, old)
-            raise StoreUnavailable(
-                f"a collection of garbage in {medium.url} was faster: {error.message}",
-                code="objects-gone",
-                hint="run the command again",
-                context={"root": name},
-            ) from error
-    raise StoreUnavailable(
-        f"collections of garbage in {medium.url} are faster than this", hint="run the command again"
-    )
-
-
-def _put_root(medium: Medium, name: str, root: Root) -> None:
-    try:
-        medium.put(name, [encode_root(root)])
-    except OutcomeUnknown:
-        if _root(medium, name) != root:
-            raise
-
-
-def _root(medium: Medium, name: str) -> Root | None:
-    try:
-        return decode_root(medium.get(name), name)
-    except NotFound:
-        return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,10 +31,12 @@ from gitml.model.progress import SILENT, Progress
 from gitml.store import layout
 from gitml.store.cache import Cache, CachedMedium, CacheOptions, Kind, cache_for
 from gitml.store.dedup import EarlierTree, PackWindow
+from gitml.store.elapsed import Moment
 from gitml.store.journal import Journal
 from gitml.store.listing import ListingWriter
 from gitml.store.manifest import Manifest
 from gitml.store.medium import Medium, PutOutcome, flight_of
+from gitml.store.moving import leave_condemned, objects_gone, replace_root, root_at
 from gitml.store.objects import CountedMedium, condemned_names
 from gitml.store.opening import open_medium
 from gitml.store.pack import Footer, PackRef
@@ -44,8 +45,7 @@ from gitml.store.packs import PackReader
 from gitml.store.reader import Promised, TreeReader
 from gitml.store.relocate import used_objects
 from gitml.store.remote_options import RemoteOptions
-from gitml.store.rewrite import relocate
-from gitml.store.root import Root, RootKey, decode_root, encode_root
+from gitml.store.root import Root, RootKey, encode_root
 from gitml.store.source import Learns, Source
 from gitml.store.wire import needs_newer
 from gitml.store.writer import Totals, TreeWriter
@@ -95,7 +95,7 @@ class WrittenTree:
     root: Root
     stats: WriteStats
     packs: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
-    started_s: float = field(default_factory=time.monotonic, repr=False, compare=False)
+    started: Moment = field(default_factory=Moment, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class Store:
             Conflict: A file changed while it was read.
             NoSpace, AccessDenied, StoreUnavailable, OutcomeUnknown: As the medium says.
         """
-        started_s = time.monotonic()
+        started = Moment()
         totals = source.totals()
         files, size_bytes = totals if totals is not None else (None, None)
         progress.begin("Storing", total_bytes=size_bytes, total_files=files)
@@ -170,7 +170,7 @@ class Store:
                 root, stats, packs = self._write(medium, pool, putting, source, earlier, condemned, progress)
         finally:
             progress.end()
-        return WrittenTree(root=root, stats=stats, packs=packs, started_s=started_s)
+        return WrittenTree(root=root, stats=stats, packs=packs, started=started)
 
     def _write(
         self,
@@ -259,24 +259,36 @@ class Store:
             OutcomeUnknown: A reply was lost, and the look failed too.
         """
         root = written.root
-        if self.medium.head(layout.purged_name(root.tree.hex)) is not None:
-            raise PolicyRefused(
-                f"the contents {root.tree} were purged from {self.url} and are refused",
-                code="purged",
-                hint="register other contents",
-                context={"tree": str(root.tree)},
-            )
-        if time.monotonic() - written.started_s > _OLD_S:
+        if written.started.elapsed_s() > _OLD_S:
             self._refuse_incomplete(root)
-        standing = self._create_root(key, root)
+        standing = self._standing(key, root)
         if standing.tree != root.tree:
             return Taken(root=standing)
-        if standing != root and self.missing(standing):
-            self._refuse_incomplete(root)
-            standing = self._replace_root(key, root)
-        standing = self._leave_condemned(key, standing)
+        standing = leave_condemned(self.medium, key.name, standing)
+        if written.started.elapsed_s() > _OLD_S:
+            self._refuse_incomplete(standing)  # the lists that told of it may have gone
         self._journal.forget(written.packs)  # a root names them now, or nothing ever will
         return Claimed(root=standing)
+
+    def _standing(self, key: RootKey, root: Root) -> Root:
+        """The root that a version has, which is `root` unless it had another one that leads somewhere."""
+        for _ in range(_LOOKS):
+            if self.medium.head(layout.purged_name(root.tree.hex)) is not None:
+                raise PolicyRefused(
+                    f"the contents {root.tree} were purged from {self.url} and are refused",
+                    code="purged",
+                    hint="register other contents",
+                    context={"tree": str(root.tree)},
+                )
+            standing = self._create_root(key, root)
+            if standing.tree != root.tree or standing == root or not self.missing(standing):
+                return standing
+            self._refuse_incomplete(root)
+            # What seems incomplete may be a layout that somebody replaced by a whole one since it was read.
+            moved = replace_root(self.medium, key.name, standing, root)
+            if moved is not None:
+                return moved
+        raise StoreUnavailable(f"{key.name} in {self.url} changes all the time", hint="run the command again")
 
     def _create_root(self, key: RootKey, root: Root) -> Root:
         """Create a root unless there is one; the one that stands then."""
@@ -295,45 +307,16 @@ class Store:
                 return found
         raise StoreUnavailable(f"{key.name} in {self.url} comes and goes", hint="run the command again")
 
-    def _replace_root(self, key: RootKey, root: Root) -> Root:
-        try:
-            self.medium.put(key.name, [encode_root(root)])
-        except OutcomeUnknown:
-            if self.root(key) != root:
-                raise
-        return root
-
-    def _leave_condemned(self, key: RootKey, root: Root) -> Root:
-        for _ in range(_LOOKS):
-            condemned = condemned_names(self.medium)
-            try:
-                if not condemned or all(
-                    used.name not in condemned for used in used_objects(self.medium, root)
-                ):
-                    return root
-                root = self._replace_root(key, relocate(self.medium, root, condemned))
-            except NotFound as error:
-                standing = self.root(key)
-                if standing is None or standing == root or standing.tree != root.tree:
-                    raise _gone(root, self.url, [error.message]) from error
-                root = standing  # a purge gave it another layout meanwhile
-        raise StoreUnavailable(
-            f"collections of garbage in {self.url} are faster than this write", hint="run the command again"
-        )
-
     def _refuse_incomplete(self, root: Root) -> None:
         missing = self.missing(root)
         if missing:
-            raise _gone(root, self.url, missing)
+            raise objects_gone(root, self.url, missing)
 
     # -- reading
 
     def root(self, key: RootKey) -> Root | None:
         """The root of a version, None where the store does not hold it."""
-        try:
-            return decode_root(self.medium.get(key.name), key.name)
-        except NotFound:
-            return None
+        return root_at(self.medium, key.name)
 
     def has_root(self, key: RootKey) -> bool:
         """Whether a version is taken."""
@@ -470,15 +453,6 @@ def _stats(totals: Totals, medium: CountedMedium, packs: PackWriter, listing: Li
         packs=packs.written,
         segments=listing.written,
         requests=medium.requests,
-    )
-
-
-def _gone(root: Root, url: str, missing: Sequence[str]) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"{len(missing)} objects of {root.tree} are no longer in {url}: {missing[0]}",
-        code="objects-gone",
-        hint="run the command again",
-        context={"missing": list(missing)},
     )
 
 

@@ -19,7 +19,7 @@ from support.schedule import InlinePool, PausingMedium, Schedule
 from support.store import MadeSource, key, noise, reachable
 
 from gitml.errors import GitMLError, IntegrityError, StoreUnavailable
-from gitml.store import garbage, layout, marking, rewrite
+from gitml.store import garbage, layout, marking, moving, rewrite
 from gitml.store import store as store_room
 from gitml.store.condemned import read_runs
 from gitml.store.garbage import DAY_S, collect_garbage
@@ -35,6 +35,8 @@ SKEWS_DAYS = (0, 0, 0, -2, 2, 15)
 SECRET = key("1", "secret")
 SECRET_BYTES = noise(1300, 1300)
 PLAIN, NIGHTLY, MUTATED = 600, 20_000, 1_000
+LOST = (1_006_004,)
+"""A repack found its new layout collected, and went back to the old one, which was collected, too."""
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +211,11 @@ def test_nothing_claimed_is_lost(block: int, monkeypatch: pytest.MonkeyPatch) ->
     assert collected > 20 and repacked > 20, "there has to be something to do"
 
 
+@pytest.mark.parametrize("seed", LOST)
+def test_orders_in_which_a_version_was_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(play(seed, monkeypatch))
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("block", range(20))
 def test_nothing_claimed_is_lost_in_very_many_orders(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +228,7 @@ def test_a_seed_gives_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def writer_does_not_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Store, "_leave_condemned", lambda self, key, root: root)
+    patch.setattr(store_room, "leave_condemned", lambda medium, name, root: root)
 
 
 def collector_does_not_look_again(patch: pytest.MonkeyPatch) -> None:
@@ -244,7 +251,12 @@ def collector_condemns_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def repacker_does_not_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rewrite, "condemned_names", lambda medium: frozenset())
+    for room in (rewrite, moving):
+        patch.setattr(room, "condemned_names", lambda medium: frozenset())
+
+
+def collector_heeds_no_intents(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(marking, "read_intents", lambda medium: {})
 
 
 @pytest.mark.parametrize(
@@ -254,6 +266,7 @@ def repacker_does_not_look(patch: pytest.MonkeyPatch) -> None:
         (collector_does_not_look_again, ()),
         (collector_condemns_nothing, ()),
         (repacker_does_not_look, ("repacker", "collector")),
+        (collector_heeds_no_intents, ("repacker", "collector")),
     ],
 )
 def test_the_orders_find_a_missing_step(

@@ -8,6 +8,7 @@ from support.store import Died, Fault, FaultyMedium, MadeSource, key, noise, rea
 from gitml.errors import Conflict, IntegrityError, NotFound, PolicyRefused, StoreUnavailable
 from gitml.store import layout
 from gitml.store.garbage import collect_garbage
+from gitml.store.intents import write_intent
 from gitml.store.memory import MemoryMedium
 from gitml.store.purge import PurgeResult, plan_purge, purge
 from gitml.store.repack import plan_repack, repack
@@ -67,6 +68,19 @@ def check_purged(medium: MemoryMedium) -> None:
     assert verify_store(Store(medium)).faults == ()
     with pytest.raises(PolicyRefused):
         Store(medium).claim(key("9"), Store(medium).write(MadeSource(SPOILT)))
+
+
+def test_it_waits_for_who_is_about_to_use_what_has_to_go(store: Store, medium: MemoryMedium) -> None:
+    first = store.root(key("1"))
+    assert first is not None
+    intent = write_intent(medium, key("1").name, first)
+    with pytest.raises(StoreUnavailable) as caught:
+        run(store)
+    assert caught.value.context["intents"] == [intent]
+    assert verify_store(store).faults == ()
+    medium.delete(intent)
+    run(store)
+    check_purged(medium)
 
 
 def test_its_bytes_are_gone_and_all_else_is_whole(store: Store, medium: MemoryMedium) -> None:

@@ -17,6 +17,7 @@ from support.store import FaultyMedium, MadeSource, key, lay_out, noise, reachab
 from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, StoreUnavailable
 from gitml.model.digest import tree_digest
 from gitml.store import layout
+from gitml.store.elapsed import Moment
 from gitml.store.folder import FolderMedium
 from gitml.store.manifest import EMBEDDED_LIMIT_BYTES
 from gitml.store.memory import MemoryMedium
@@ -338,7 +339,7 @@ def test_condemned_objects_are_not_reused(store: Store, medium: MemoryMedium) ->
 
 
 def test_an_old_write_looks_at_all_it_uses(store: Store, medium: MemoryMedium) -> None:
-    written = replace(store.write(MadeSource(MIXED)), started_s=-1e9)
+    written = replace(store.write(MadeSource(MIXED)), started=Moment(monotonic_s=-1e9))
     for name in objects(medium, layout.PACKS):
         medium.delete(name)
     with pytest.raises(StoreUnavailable):
