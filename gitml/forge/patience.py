@@ -32,6 +32,7 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 _MOST_TRIES: Final = 5
 _MOST_SAID: Final = 300
+_MOST_READ: Final = 10_000
 _LIMITED: Final = re.compile(r"rate limit|too many requests|abuse detection", re.IGNORECASE)
 _RESETS: Final = ("x-ratelimit-reset", "ratelimit-reset")
 _REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining")
@@ -73,7 +74,7 @@ class Failed(Exception):  # noqa: N818 - what became of one attempt; it never le
 def _shown(text: str) -> str:
     """What a forge said, fit to be printed."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return redact(" ".join(printable.split()))[:_MOST_SAID]
+    return redact(" ".join(printable[:_MOST_READ].split()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,8 @@ class Patience:
             try:
                 return attempt()
             except Failed as failed:
-                if self._secret:
-                    failed.said = failed.said.replace(self._secret, "***")
+                said = failed.said.replace(self._secret, "***") if self._secret else failed.said
+                failed.said = said[:_MOST_SAID]
                 if not (failed.is_limit or failed.is_outage):
                     raise self.explained(what, failed) from failed
                 wait_s = self._wait_s(failed, tries)
