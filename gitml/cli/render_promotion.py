@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from gitml.cli.markdown import markdown
 from gitml.cli.output import Column, Piece, Printer, Style, Styled
 from gitml.cli.text import count, moment, short_commit
 
@@ -107,8 +108,10 @@ def request(one: Request, out: Printer) -> None:
     if one.merged_commit:
         facts.append(("merged", one.merged_commit))
     out.fields(facts, indent=2)
-    for line in one.body.splitlines():
-        out.line(f"  {line}")
+    if one.body:
+        out.blank()
+        markdown(one.body, out)
+        out.blank()
     if one.reviews:
         out.line(Styled("  reviews", Style.DIM))
         for review in one.reviews:

@@ -31,7 +31,7 @@ from gitml.model.progress import SILENT, Progress
 from gitml.model.request import EventKind, RequestEvent
 
 ATTEMPTS = 40
-_MAX_TEXT_BYTES = 16384
+_MAX_TEXT_BYTES = 65_536
 STATES: dict[str, RequestState | None] = {
     "open": RequestState.OPEN,
     "merged": RequestState.MERGED,

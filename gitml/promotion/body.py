@@ -17,7 +17,7 @@ from gitml.promotion.markdown import code, sealed, table
 from gitml.promotion.policy import Verdict
 
 MARKER: Final = "<!-- gitml:request -->"
-MAX_BYTES: Final = 65_000
+MAX_BYTES: Final = 58_000  # forges take 65,536 characters, of which other things need some
 _MAX_ROWS: Final = 30
 _MAX_CHANGES: Final = 40
 _WORDS: Final = {
@@ -39,10 +39,10 @@ def render(facts: Facts, said: str | None = None, *, max_bytes: int = MAX_BYTES)
     own = sealed(said or "")
     blocks = [*([own] if own else []), MARKER + "\n" + "\n".join(_moves(facts))]
     rest = ["\n".join(lines) for lines in _sections(facts) if lines]
-    left = max_bytes - len("\n\n".join(blocks).encode()) - 200
+    left = max_bytes - _bytes("\n\n".join(blocks)) - 200
     kept: list[str] = []
     for block in rest:
-        left -= len(block.encode()) + 2
+        left -= _bytes(block) + 2
         if left < 0:
             break
         kept.append(block)
@@ -358,6 +358,10 @@ def _column_text(type_: str, nulls: int | None, least: str | None, most: str | N
     parts += [f"{nulls} nulls"] if nulls else []
     parts += [f"{code(least)} to {code(most)}"] if least is not None else []
     return ", ".join(parts)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _count(number: int, noun: str) -> str:

@@ -40,8 +40,11 @@ def _escape(char: str) -> str:
 
 
 def code(text: object, limit: int = _MAX_TEXT) -> str:
-    """Foreign text as a code span."""
-    shown = visible(str(text), limit)
+    """Foreign text as a code span.
+
+    A bar becomes an escape, too: what ends a cell of a table differs between forges, and with a backslash before it.
+    """
+    shown = visible(str(text), limit).replace("|", "\\x7c")
     if not shown.strip():
         return "–"
     fence = "`" * (max((len(run) for run in _TICKS.findall(shown)), default=0) + 1)
@@ -50,9 +53,9 @@ def code(text: object, limit: int = _MAX_TEXT) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table; cells are Markdown."""
+    """A table; cells are Markdown without a bar."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def sealed(text: str) -> str:
