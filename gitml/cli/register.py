@@ -59,9 +59,13 @@ from gitml.cli.session import Session
     help="The database: postgresql://…, sqlite:///PATH, a variable with that, or a name of your settings.",
 )
 @click.option(
-    "--reference", is_flag=True, help="Leave the data where it is: PATH may be s3://…, az://…, https://…, too."
+    "--reference",
+    is_flag=True,
+    help="Leave the data where it is: PATH may be s3://…, az://…, https://…, too.",
 )
-@click.option("--hash", is_flag=True, help="With --reference: read everything, so that its digests are known.")
+@click.option(
+    "--hash", is_flag=True, help="With --reference: read everything, so that its digests are known."
+)
 @dry_run_option
 def register(
     session: Session,

@@ -31,7 +31,9 @@ WITHIN_HELP = "Stop after this time, as 10m; the next run goes on there."
 @click.option("--deep", is_flag=True, help="Read all bytes and hash them again.")
 @click.option("--part", metavar="K/N", help=PART_HELP)
 @click.option("--within", metavar="TIME", help=WITHIN_HELP)
-@click.option("--history", metavar="STAGE", help="Instead: every change of STAGE came by an approved request.")
+@click.option(
+    "--history", metavar="STAGE", help="Instead: every change of STAGE came by an approved request."
+)
 def verify(
     session: Session,
     refs: Sequence[str],
