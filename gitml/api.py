@@ -834,13 +834,18 @@ class Stores:
         """Accept the present location of a store on this machine, or a location that versions refer to.
 
         Args:
-            name: Name of a store; or the URL of a folder, bucket, prefix or web address, and all below it.
+            name: Name of a store, `REPO//` before it for one of another registry; or the URL of a folder, bucket,
+                prefix or web address, and all below it.
 
         Raises:
             UsageError: No such store.
             InvalidInput: No such kind of location.
         """
-        return _stored.trust(self._ws, name)
+        if not ("//" in name and _others.names_store(name)):
+            return _stored.trust(self._ws, name)
+        caller = Path(self._caller).resolve()
+        ws, inner = _others.open_other(name, self._find, caller=caller, progress=self._progress)
+        return _stored.trust(ws, inner)
 
     def verify(
         self, name: str | None = None, *, part: str | None = None, within: str | None = None

@@ -25,7 +25,8 @@ def trusts_moved_store(session: Session, error: GitMLError) -> bool:
     question = one_line(f"gitml: {error.message}. Use it there from now on?")
     if not (session.yes or click.confirm(question, err=True)):
         return False
-    session.registry().stores.trust(str(error.context["store"]))
+    store = str(error.context["store"])
+    session.registry(store).stores.trust(store)
     return True
 
 

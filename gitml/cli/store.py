@@ -52,7 +52,12 @@ def check(session: Session, where: str | None) -> None:
 
 @command(
     "trust",
-    arguments=[("NAME", "Name of the store; or the URL of data that versions refer to.")],
+    arguments=[
+        (
+            "NAME",
+            "Name of the store, REPO//NAME for one of another registry; or the URL of data that versions refer to.",
+        )
+    ],
     examples=["gitml store trust default", "gitml store trust s3://team-data/raw"],
 )
 @click.argument("name", metavar="NAME")
@@ -62,7 +67,7 @@ def trust(session: Session, name: str) -> None:
     Needed when gitml.yaml names another location than the one that was used here before, and for data that somebody
     registered elsewhere with --reference: nothing is read from where nobody here said that it may be.
     """
-    result = session.registry().stores.trust(name)
+    result = session.registry(name).stores.trust(name)
     session.finish(result, render.trusted, refs=[result.name])
 
 

@@ -124,6 +124,11 @@ class ThereWorkspace(Workspace):
         return self.address.shown
 
     @property
+    def prefix(self) -> str:
+        """See :attr:`Workspace.prefix`."""
+        return f"{self.address.shown}//"
+
+    @property
     def base_folder(self) -> Path | None:
         """See :attr:`Workspace.base_folder`: none but for a repository on this machine."""
         if self.address.folder is None:

@@ -29,7 +29,7 @@ from gitml.errors import Busy, GitMLError, InvalidInput, NotFound, StoreUnavaila
 from gitml.git.partial import PartialRepository, Tips, ask_tips
 from gitml.git.repository import Repository
 from gitml.git.urls import check_url, same_remote, without_credentials
-from gitml.model.config import REGISTRY_NAME, Config
+from gitml.model.config import REGISTRY_NAME, STORE_NAME, Config
 from gitml.model.progress import SILENT, Progress
 from gitml.model.redact import strip_credentials
 from gitml.registry.committing import HEADS
@@ -39,6 +39,7 @@ from gitml.registry.workspace import Tip, Workspace
 
 SEPARATOR: Final = "//"
 _SLOTS: Final = 8
+_BUCKETS: Final = ("s3:", "az:", "abfs:", "abfss:")
 _ATTEMPTS: Final = 12
 _LOCK_S: Final = 60
 
@@ -67,6 +68,12 @@ def split(text: str) -> tuple[str | None, str]:
     if not separator or not repo or repo.endswith(":"):
         return None, text
     return repo, rest
+
+
+def names_store(text: str) -> bool:
+    """Whether a text names a store of another registry, `REPO//NAME`, rather than a location of data."""
+    repo, name = split(text)
+    return repo is not None and STORE_NAME.fullmatch(name) is not None and not repo.startswith(_BUCKETS)
 
 
 def address_of(repo: str, own: Callable[[], Workspace], caller: Path) -> Address:
@@ -321,6 +328,11 @@ class OtherRegistry(Workspace):
     def identity_url(self) -> str:
         """See :meth:`Workspace.identity_url`."""
         return self.address.shown
+
+    @property
+    def prefix(self) -> str:
+        """See :attr:`Workspace.prefix`."""
+        return f"{self.address.shown}//"
 
     @property
     def base_folder(self) -> Path | None:

@@ -48,6 +48,7 @@ class StoreSet:
         repository: Name of the repository in the memory of trusted locations.
         progress: Where a first use is announced.
         jobs: Worker threads; None lets the store choose.
+        prefix: What stands before a store's name where people type it: `REPO//` for another registry.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class StoreSet:
         repository: str,
         progress: Progress,
         jobs: int | None,
+        prefix: str = "",
     ) -> None:
         self.config = config
+        self._prefix = prefix
         self._settings = settings
         self._state = state
         self._base = base
@@ -211,8 +214,8 @@ class StoreSet:
         raise AccessDenied(
             f"the store {name} moved from {known} to {said} since it was last used on this machine",
             code="store-not-trusted",
-            hint=f"gitml store trust {name}, if that is right",
-            context={"store": name, "was": known, "now": said},
+            hint=f"gitml store trust {self._prefix}{name}, if that is right",
+            context={"store": f"{self._prefix}{name}", "was": known, "now": said},
         )
 
     def trust(self, name: str) -> tuple[str | None, str]:

@@ -260,8 +260,14 @@ class Workspace:
                 repository=self.identity_url(),
                 progress=self.progress,
                 jobs=self.jobs,
+                prefix=self.prefix,
             )
         return self._store_sets[key]
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a reference to this registry, or to a store of it: nothing, for one's own."""
+        return ""
 
     def identity_url(self) -> str:
         """What this repository is called where trust in its stores is remembered."""

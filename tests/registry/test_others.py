@@ -195,6 +195,12 @@ def test_a_store_that_moved_is_not_trusted(team: Team, machine: Path) -> None:
     with pytest.raises(AccessDenied) as caught:
         gitml.get(ref, "model")
     assert caught.value.code == "store-not-trusted"
+    store = f"{team.remote.as_uri()}//default"
+    assert store in str(caught.value.hint)
+    assert Registry(needed=False).stores.trust(store).location == str(team.base / "evil")
+    with pytest.raises(NotFound) as empty:
+        gitml.get(ref, "model")
+    assert empty.value.code == "bytes-not-here"
 
 
 @pytest.mark.parametrize(
