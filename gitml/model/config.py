@@ -51,7 +51,7 @@ _ORDER: Final = KeyOrder(
             keys=("staging", "production"),
             below={"*": KeyOrder(keys=("from", "require"), below={"require": KeyOrder(keys=("approvals",))})},
         ),
-        "forge": KeyOrder(keys=("kind",)),
+        "forge": KeyOrder(keys=("kind", "url")),
     },
 )
 
@@ -249,7 +249,9 @@ def _teams(teams: Fields) -> dict[str, tuple[str, ...]]:
 
 
 def _forge(forge: dict[str, Any]) -> dict[str, Any]:
-    Fields(forge, ("forge",)).optional_text("kind")
+    fields = Fields(forge, ("forge",))
+    fields.optional_text("kind")
+    fields.optional_text("url")
     return forge
 
 

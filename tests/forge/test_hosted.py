@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.forges import PREFIX, World, spoken, world
 from support.team import Member, git, write
 
 from gitml.api import init
+from gitml.errors import GitMLError
 
 POLICY = """stages:
   staging:
@@ -228,3 +230,26 @@ def test_a_token_goes_nowhere_unconfirmed(hosted: Hosted, monkeypatch: pytest.Mo
     monkeypatch.setenv("GITML_FORGE_HOSTS", "127.0.0.1")
     refused = ada("pr", "list", "--json")
     assert refused.exit_code == 10 and there.double.log == []
+
+
+def test_two_promote_at_once(hosted: Hosted) -> None:
+    hosted.as_("ada")
+    found: list[int | Exception] = []
+    barrier = threading.Barrier(3)
+    members = [hosted.clone(f"ada{number}") for number in range(3)]
+
+    def one(member: Member) -> None:
+        barrier.wait()
+        try:
+            request = member.registry.promote("models/digits", target="production").request
+            found.append(request.number if request else 0)
+        except GitMLError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=one, args=(member,)) for member in members]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1, 1, 1]
+    assert len(hosted.there.project.requests) == 1
