@@ -104,6 +104,7 @@ class PartialRepository(Repository):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self._address: str | None = None
+        self._asked: dict[str, None] = {}
 
     @classmethod
     def at(cls, folder: Path, address: str | None, *, state: Path) -> PartialRepository:
@@ -142,6 +143,7 @@ class PartialRepository(Repository):
             Busy: Another process is bringing commits.
         """
         missing = [oid for oid in dict.fromkeys(commits) if not self.has(oid)]
+        self._asked |= dict.fromkeys(commits)
         if missing:
             self._fetch(missing, "--depth=1", "--filter=blob:none")
 
@@ -155,8 +157,17 @@ class PartialRepository(Repository):
         wanted = list(dict.fromkeys(check_oid(oid) for oid in oids))
         missing = [oid for oid, info in zip(wanted, self._objects.infos(wanted), strict=True) if info is None]
         if missing:
-            self._fetch(missing, "--filter=blob:none")
+            self._fetch_files(missing)
         return super().blobs(wanted)
+
+    def _fetch_files(self, oids: Sequence[str]) -> None:
+        """Fetch files; a server that gives only what a branch names gives the branch with all of its files."""
+        try:
+            self._fetch(oids, "--filter=blob:none")
+        except NotFound as error:
+            if error.code != "remote-object" or not self._asked:
+                raise
+            self._fetch(list(self._asked), "--depth=1", "--refetch", "--no-filter")
 
     def _fetch(self, oids: Sequence[str], *options: str) -> None:
         if self._address is None:

@@ -203,6 +203,23 @@ def test_a_store_that_moved_is_not_trusted(team: Team, machine: Path) -> None:
     assert empty.value.code == "bytes-not-here"
 
 
+def test_a_relative_store_means_nothing_at_a_url(
+    team: Team, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gitml.model.config import Config
+    from gitml.registry.others import Address, OtherRegistry
+
+    there = OtherRegistry(Address(url=team.remote.as_uri(), folder=None), machine)
+    config: Config = there.config
+    assert not Path(config.stores["default"].url).is_absolute()
+    with pytest.raises(UsageError) as caught:
+        there.stores(config).location("default")
+    assert caught.value.code == "relative-store"
+    monkeypatch.setenv("GITML_STORE_DEFAULT_URL", str(team.store))
+    again = OtherRegistry(Address(url=team.remote.as_uri(), folder=None), machine)
+    assert again.stores(config).location("default") == str(team.store)
+
+
 @pytest.mark.parametrize(
     ("ref", "code"),
     [
