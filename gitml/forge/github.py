@@ -39,6 +39,9 @@ _NAMED_STATE: Final = {RequestState.OPEN: "open", None: "all"}
 _STATUS: Final = {CheckState.PENDING: "pending", CheckState.PASSED: "success", CheckState.FAILED: "failure"}
 _MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _MOST_STATUS_TEXT: Final = 140
+_NOT_THE_API: Final = (
+    AssertionError, TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError,
+)  # fmt: skip
 _NO_ANSWER: Final = "an answer that is none of GitHub's API"
 
 
@@ -342,8 +345,9 @@ def _attempt(attempt: Callable[[], T]) -> Callable[[], T]:
         except requests.RequestException as error:
             is_unsent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
             raise Failed(None, _network(error), sent=not is_unsent) from error
-        except (AssertionError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-            # What PyGithub raises where a reply is a page for people, cut off, or not of the promised form.
+        except _NOT_THE_API as error:
+            # What PyGithub raises where a reply is a page for people, cut off, not of the promised form, or leads to
+            # another host.
             raise Failed(None, _NO_ANSWER) from error
 
     return tried
