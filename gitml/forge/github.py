@@ -1,4 +1,4 @@
-"""GitHub and GitHub Enterprise, by PyGithub; no other module imports it.
+"""GitHub and GitHub Enterprise, by PyGithub, which only this module and `github_replies` import.
 
 Translates words and failures. PyGithub's own retries and pauses are off: what is repeated is for
 :mod:`gitml.forge.patience` to say.
@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import requests
 from github import Auth, Github
 from github.GithubException import GithubException
 from github.GithubObject import NotSet
 from github.IssueComment import IssueComment
-from github.NamedUser import NamedUser
-from github.PullRequest import PullRequest
-from github.PullRequestReview import PullRequestReview
 
 from gitml.errors import AccessDenied, Conflict, InvalidInput, NotFound, PolicyRefused
 from gitml.forge.access import Access
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
+from gitml.forge.github_replies import (
+    attempted,
+    comment_of,
+    request_of,
+    review_of,
+    said_by,
+    state_of,
+    text_of,
+)
 from gitml.forge.hosting import (
     Account,
     CheckState,
@@ -32,17 +36,11 @@ from gitml.forge.hosting import (
     MergeOutcome,
     Merging,
 )
-from gitml.forge.patience import Failed
 
 T = TypeVar("T")
 _NAMED_STATE: Final = {RequestState.OPEN: "open", None: "all"}
 _STATUS: Final = {CheckState.PENDING: "pending", CheckState.PASSED: "success", CheckState.FAILED: "failure"}
-_MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _MOST_STATUS_TEXT: Final = 140
-_NOT_THE_API: Final = (
-    AssertionError, TypeError, ValueError, KeyError, AttributeError, IndexError, RuntimeError,
-)  # fmt: skip
-_NO_ANSWER: Final = "an answer that is none of GitHub's API"
 
 
 def open_host(access: Access) -> GitHubHost:
@@ -91,7 +89,7 @@ class GitHubHost:
 
     def _ask_me(self) -> Account:
         user = self._github.get_user()
-        return Account(login=_text(user.login), name=user.name or user.login, email=user.email)
+        return Account(login=text_of(user.login), name=user.name or user.login, email=user.email)
 
     # Requests ------------------------------------------------------------------------------------------------------
 
@@ -104,15 +102,15 @@ class GitHubHost:
         def attempt() -> HostedRequest:
             try:
                 made = self._repo.create_pull(base=target, head=branch, title=title, body=body, draft=draft)
-                return _request(made)
+                return request_of(made)
             except GithubException as error:
-                found = find() if error.status == 422 and "already exists" in _said(error) else None
+                found = find() if error.status == 422 and "already exists" in said_by(error) else None
                 if found is None:
                     raise
                 return found
 
         return self._patience.write(
-            f"no request from {branch} to {target} could be opened", _attempt(attempt), find
+            f"no request from {branch} to {target} could be opened", attempted(attempt), find
         )
 
     def update(self, number: int, *, title: str, body: str) -> HostedRequest:
@@ -121,7 +119,7 @@ class GitHubHost:
         def attempt() -> HostedRequest:
             pull = self._repo.get_pull(number)
             pull.edit(title=title, body=body)
-            return _request(pull, with_merger=True)
+            return request_of(pull, with_merger=True)
 
         return self._read(f"request {number} could not be changed", attempt)
 
@@ -130,7 +128,7 @@ class GitHubHost:
         try:
             return self._read(
                 f"request {number} could not be read",
-                lambda: _request(self._repo.get_pull(number), with_merger=True),
+                lambda: request_of(self._repo.get_pull(number), with_merger=True),
             )
         except NotFound as error:
             raise NotFound(
@@ -148,7 +146,7 @@ class GitHubHost:
             base=target if target is not None else NotSet,
             head=f"{self._owner}:{branch}" if branch is not None else NotSet,
         )
-        for found in self._pages("requests could not be listed", pulls, _request):
+        for found in self._pages("requests could not be listed", pulls, request_of):
             # GitHub ignores a filter that it does not understand, and gives everything.
             is_asked = branch in (None, found.branch) and target in (None, found.target)
             if is_asked and state in (None, found.state):
@@ -159,9 +157,9 @@ class GitHubHost:
 
         def attempt() -> RequestState:
             pull = self._repo.get_pull(number)
-            if _state(pull) is RequestState.OPEN:
+            if state_of(pull) is RequestState.OPEN:
                 pull.edit(state="closed")
-            return _state(pull)
+            return state_of(pull)
 
         if self._read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
             raise Conflict(
@@ -190,7 +188,7 @@ class GitHubHost:
 
     def _comments(self, number: int) -> Iterator[IssueComment]:
         pages = self._repo.get_issue(number).get_comments()
-        yield from self._pages(f"comments of request {number} could not be read", pages, _comment)
+        yield from self._pages(f"comments of request {number} could not be read", pages, comment_of)
 
     def _has_comment(self, number: int, text: str) -> bool:
         return any(said.body.strip() == text.strip() for said in self._comments(number))
@@ -203,7 +201,7 @@ class GitHubHost:
         def look() -> bool | None:
             return True if self._has_comment(number, text) else None
 
-        self._patience.write(f"request {number} could not be commented on", _attempt(attempt), look)
+        self._patience.write(f"request {number} could not be commented on", attempted(attempt), look)
 
     def set_status(self, commit: str, *, name: str, state: CheckState, text: str, url: str = "") -> None:
         """See :meth:`gitml.forge.hosting.Host.set_status`; said twice, the second one counts, and says the same."""
@@ -221,7 +219,7 @@ class GitHubHost:
     def reviews(self, number: int) -> tuple[HostedReview, ...]:
         """See :meth:`gitml.forge.hosting.Host.reviews`."""
         pages = self._repo.get_pull(number).get_reviews()
-        found = self._pages(f"reviews of request {number} could not be read", pages, _review)
+        found = self._pages(f"reviews of request {number} could not be read", pages, review_of)
         return tuple(review for review in found if review is not None)
 
     def authors(self, number: int) -> tuple[str, ...]:
@@ -252,7 +250,7 @@ class GitHubHost:
             mine = [one for one in self.reviews(number) if one.actor.login == me.login and one.head == head]
             return True if mine and mine[-1].kind is kind and mine[-1].stands else None
 
-        self._patience.write(f"request {number} could not be reviewed", _attempt(attempt), look)
+        self._patience.write(f"request {number} could not be reviewed", attempted(attempt), look)
 
     def ask(self, number: int, reviewers: Sequence[str]) -> None:
         """See :meth:`gitml.forge.hosting.Host.ask`; `ORGANISATION/TEAM` is a team."""
@@ -285,20 +283,20 @@ class GitHubHost:
             except GithubException as error:
                 if error.status not in (405, 409):
                     raise
-                said = _said(error)
+                said = said_by(error)
                 is_stale = error.status == 409 or "was modified" in said
                 outcome = MergeOutcome.STALE if is_stale else MergeOutcome.REFUSED
                 return look() or Merging(outcome=outcome, said=said)
             return Merging(outcome=MergeOutcome.MERGED)
 
-        return self._patience.write(f"request {number} could not be merged", _attempt(attempt), look)
+        return self._patience.write(f"request {number} could not be merged", attempted(attempt), look)
 
     def merge_when_allowed(self, number: int, *, head: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.merge_when_allowed`."""
 
         def attempt() -> None:
             pull = self._repo.get_pull(number)
-            if pull.raw_data.get("auto_merge") is None and _state(pull) is RequestState.OPEN:
+            if pull.raw_data.get("auto_merge") is None and state_of(pull) is RequestState.OPEN:
                 pull.enable_automerge(merge_method="MERGE", expected_head_oid=head)
 
         try:
@@ -314,7 +312,7 @@ class GitHubHost:
     # Calls ---------------------------------------------------------------------------------------------------------
 
     def _read(self, what: str, attempt: Callable[[], T]) -> T:
-        return self._patience.read(what, _attempt(attempt))
+        return self._patience.read(what, attempted(attempt))
 
     def _pages(self, what: str, pages: Any, translate: Callable[[Any], T]) -> Iterator[T]:
         """Everything in a list, a page at a time; what is translated is translated within the attempt."""
@@ -329,112 +327,3 @@ class GitHubHost:
 
 def _page(pages: Any, number: int, translate: Callable[[Any], T]) -> list[T]:
     return [translate(one) for one in pages.get_page(number)]
-
-
-def _attempt(attempt: Callable[[], T]) -> Callable[[], T]:
-    """One try, with PyGithub's failures in the words of :mod:`gitml.forge.patience`."""
-
-    def tried() -> T:
-        try:
-            return attempt()
-        except GithubException as error:
-            if error.status is None or error.status < 400:
-                raise Failed(None, _NO_ANSWER) from error
-            headers = {name: str(value) for name, value in (error.headers or {}).items()}
-            raise Failed(error.status, _said(error), headers) from error
-        except requests.RequestException as error:
-            is_unsent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-            raise Failed(None, _network(error), sent=not is_unsent) from error
-        except _NOT_THE_API as error:
-            # What PyGithub raises where a reply is a page for people, cut off, not of the promised form, or leads to
-            # another host.
-            raise Failed(None, _NO_ANSWER) from error
-
-    return tried
-
-
-def _network(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not trusted"
-    return "the connection broke" if "NewConnectionError" not in repr(error) else "no connection"
-
-
-def _said(error: GithubException) -> str:
-    """What GitHub said, in one text."""
-    data = error.data if isinstance(error.data, dict) else {}
-    words = [str(data.get("message") or error.message or "")]
-    for one in data.get("errors") or []:
-        words.append(str(one.get("message") or one.get("code") or "") if isinstance(one, dict) else str(one))
-    return ": ".join(word for word in words if word)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError("no text where GitHub promises one")
-    return value
-
-
-def _account(user: NamedUser | None) -> Account:
-    """A user as it stands in other replies, which hold the login alone; a deleted one is `ghost`, as on the pages."""
-    login = "ghost" if user is None else _text(user.login)
-    return Account(login=login, name=login)
-
-
-def _state(pull: PullRequest) -> RequestState:
-    if pull.merged_at is not None:
-        return RequestState.MERGED
-    return RequestState.OPEN if pull.state == "open" else RequestState.CLOSED
-
-
-def _request(pull: PullRequest, *, with_merger: bool = False) -> HostedRequest:
-    """A request; lists do not tell who merged, and asking for it would be one call for each."""
-    merged = pull.merged_at
-    return HostedRequest(
-        number=pull.number,
-        state=_state(pull),
-        branch=_text(pull.head.ref),
-        target=_text(pull.base.ref),
-        head=_text(pull.head.sha),
-        base=pull.base.sha,
-        author=_account(pull.user),
-        title=pull.title,
-        body=pull.body or "",
-        draft=bool(pull.draft),
-        opened=_utc(pull.created_at),
-        updated=_utc(pull.updated_at),
-        url=pull.html_url,
-        merged_commit=pull.merge_commit_sha if merged is not None else None,
-        merged=_utc(merged) if merged is not None else None,
-        merged_by=_account(pull.merged_by) if merged is not None and with_merger else None,
-    )
-
-
-def _review(review: PullRequestReview) -> HostedReview | None:
-    """A review; a mere comment is none, and one that is not sent yet neither."""
-    kinds = {"APPROVED": ReviewKind.APPROVED, "CHANGES_REQUESTED": ReviewKind.REJECTED}
-    state = _text(review.state)
-    if state not in (*kinds, "DISMISSED"):
-        return None
-    is_member = review.author_association in _MEMBERS
-    return HostedReview(
-        kind=kinds.get(state, ReviewKind.APPROVED),
-        actor=_account(review.user),
-        head=review.commit_id,
-        time=_utc(review.submitted_at),
-        comment=review.body or "",
-        stands=state in kinds and is_member,
-        why_not="" if is_member else "the account is no member of the repository",
-    )
-
-
-def _comment(comment: IssueComment) -> IssueComment:
-    _text(comment.body)
-    return comment
-
-
-def _utc(time: datetime | None) -> datetime:
-    if time is None:
-        raise TypeError("no time where GitHub promises one")
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
