@@ -190,7 +190,7 @@ def test_exit_codes_of_comparing(team: Any) -> None:
         (["register", "models/digits", "no-such-folder"], 4, None),
         (["register", "models/digits", "data", "--version", "1"], 5, None),
         (["register", "models/digits", "out", "--metric", "accuracy"], 2, "bad-argument"),
-        (["promote", "models/digits", "-t", "staging", "-r", "git@example.com:other/repo.git"], 2, None),
+        (["promote", "-s", "working/new", "-t", "staging", "-r", "../other.git"], 2, "other-repository"),
         (["promote", "models/digits", "-t", "nowhere"], 4, None),
         (["pr", "show", "99"], 4, None),
         (["rollback", "models/digits", "-t", "staging"], 4, None),
