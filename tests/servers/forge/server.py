@@ -30,7 +30,7 @@ def vendor(name: str) -> Vendor | None:
     """The routes of a vendor; None where nobody wrote them."""
     if name not in VENDORS:
         return None
-    package = __name__.rpartition(".")[0]
+    package = __package__  # __name__ is no help where this runs as a program
     try:
         module = importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
