@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 from support.demands import DEMANDS, demanding
-from support.stage_case import Scene, allowed, current, model_3, pointer
+from support.stage_case import Scene, allowed, current, digest_of, model_3, pointer, statement
 
 from gitml.promotion import policy
 from gitml.promotion.case import Found, Reviews, Shape
+from gitml.promotion.view import Defect
 
 M3 = "models/digits/3/asset.yaml"
 D2 = "datasets/digits/2/asset.yaml"
@@ -21,6 +22,12 @@ def test_allowed() -> None:
     scene = allowed()
     assert scene.problems() == []
     assert sorted(scene.witness.asked) == [("datasets/digits@2", False), ("models/digits@3", True)]
+
+
+def test_a_true_statement_is_allowed() -> None:
+    scene = allowed()
+    scene.stated = statement()
+    assert scene.problems() == []
 
 
 def test_moves_and_additions() -> None:
@@ -286,6 +293,34 @@ def rejected(s: Scene) -> None:
     s.reviews = Reviews(rejected_by=("bob@example.com",))
 
 
+def statement_that_is_none(s: Scene) -> None:
+    s.stated = Defect(path="", message="the statement of commit 1 is no JSON")
+
+
+def statement_about_another_stage(s: Scene) -> None:
+    s.stated = replace(statement(), target="staging")
+
+
+def statement_with_another_digest(s: Scene) -> None:
+    s.stated = replace(statement(), subjects=statement().subjects | {"models/digits@3": digest_of("other")})
+
+
+def statement_of_a_version_that_is_not_there(s: Scene) -> None:
+    s.stated = replace(statement(), subjects=statement().subjects | {"models/digits@9": digest_of("other")})
+
+
+def statement_without_a_version(s: Scene) -> None:
+    s.stated = replace(statement(), subjects={"models/digits@3": digest_of("models/digits@3")})
+
+
+def statement_without_a_move(s: Scene) -> None:
+    s.stated = replace(statement(), moves=())
+
+
+def statement_of_another_move(s: Scene) -> None:
+    s.stated = replace(statement(), moves=(replace(statement().moves[0], to_version="2"),))
+
+
 def inherited_current_is_judged(s: Scene) -> None:
     s.born = False
     s.before[STAGE_FILE] = current("3")
@@ -352,6 +387,13 @@ SPOILT: list[tuple[Callable[[Scene], None], set[str]]] = [
     (too_few_approvals, {"approvals"}),
     (rejected, {"rejected"}),
     (inherited_current_is_judged, {"from"}),
+    (statement_that_is_none, {"statement"}),
+    (statement_about_another_stage, {"statement"}),
+    (statement_with_another_digest, {"statement"}),
+    (statement_of_a_version_that_is_not_there, {"statement"}),
+    (statement_without_a_version, {"statement"}),
+    (statement_without_a_move, {"statement"}),
+    (statement_of_another_move, {"statement"}),
 ]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from gitml.model.config import StagePolicy
 from gitml.model.digest import Digest
 from gitml.model.names import ASSET_TYPES, AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer
+from gitml.model.statement import StatedMove, Statement
 from gitml.promotion.case import Case, Found, Needed, Problem, Reviews, Shape
 from gitml.promotion.policy import judge
-from gitml.promotion.view import File, TreeView
+from gitml.promotion.view import Defect, File, TreeView
 
 STAGE = "production"
 
@@ -75,6 +77,22 @@ def model_3(inputs: Mapping[str, str] | None = None, **options: Any) -> bytes:
     """The pointer of the version that is to run."""
     made_from = {"datasets/digits@2": "datasets/digits@2"} if inputs is None else inputs
     return pointer("models/digits@3", made_from, **({"review": ["README.md"]} | options))
+
+
+def statement() -> Statement:
+    """What the head of the allowed change states of itself."""
+    return Statement(
+        subjects={ref: digest_of(ref) for ref in ("datasets/digits@2", "models/digits@3")},
+        kind="by-asset",
+        target=STAGE,
+        base="1" * 40,
+        source="working/new",
+        source_commit=None,
+        moves=(StatedMove(asset="models/digits", from_version="2", to_version="3"),),
+        asker=("Ada Example", "ada@example.com"),
+        time=datetime(2026, 11, 21, tzinfo=UTC),
+        tool="0.1.0",
+    )
 
 
 def current(text: str) -> bytes:
@@ -146,6 +164,7 @@ class Scene:
     modes: dict[str, str] = field(default_factory=dict)
     directions: dict[str, str] = field(default_factory=dict)
     teams: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stated: Statement | Defect | None = None
 
     def require(self, **rules: object) -> None:
         self.policy = replace(self.policy, require=dict(rules))
@@ -176,6 +195,7 @@ class Scene:
             shape=self.shape,
             evidence=self.witness,
             reviews=self.reviews,
+            stated=self.stated,
         )
 
     def problems(self) -> list[Problem]:
