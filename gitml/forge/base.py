@@ -105,7 +105,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a request is to say when it is opened or updated; the last three are for forges that can."""
+    """What a request is to say when it is opened or updated; the last three are for forges that can.
+
+    Attributes:
+        may_stay: Whether nobody chose title and body: an open request with this base that proposes the same says it as
+            well as these do, whoever asked.
+    """
 
     source: str
     target: str
@@ -114,6 +119,7 @@ class Draft:
     refs: tuple[str, ...]
     title: str
     body: str = ""
+    may_stay: bool = False
     is_draft: bool = False
     reviewers: tuple[str, ...] = ()
     auto_merge: bool = False

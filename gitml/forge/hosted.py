@@ -227,7 +227,8 @@ class HostedForge:
         if draft.reviewers:
             self.host.ask(hosted.number, draft.reviewers)
         said = (hosted.title, hosted.body.replace("\r\n", "\n").strip())
-        says_other = said != (draft.title, body.strip())
+        stays = draft.may_stay and found is not None and not moved and hosted.base == draft.base
+        says_other = not stays and said != (draft.title, body.strip())
         if says_other:
             hosted = self.host.update(hosted.number, title=draft.title, body=body)
         if draft.auto_merge:

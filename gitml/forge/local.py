@@ -174,7 +174,8 @@ class LocalForge:
         for attempt in range(ATTEMPTS):
             request = self.find_open(draft.source, draft.target, draft.refs)
             if request is not None and (request.head == draft.head or proposes(request)):
-                if (request.title, request.body) == (draft.title, draft.body):
+                stays = draft.may_stay and request.base == draft.base
+                if stays or (request.title, request.body) == (draft.title, draft.body):
                     return Opened(request=request, created=False, updated=False)
                 draft = replace(draft, base=request.base, head=request.head)
             if request is None:

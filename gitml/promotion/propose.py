@@ -68,6 +68,7 @@ def propose(
         return Promotion(request=None, plan=plan, summary=(said,))
     lines = describe(plan)
     facts = gather(ws, prepared, _asker(ws, dry_run=dry_run))
+    may_stay = not title and not body
     body = render(facts, body)
     if dry_run:
         return Promotion(request=None, plan=plan, summary=lines, body=body)
@@ -83,6 +84,7 @@ def propose(
         refs=plan.refs,
         title=title,
         body=body.strip(),
+        may_stay=may_stay,
         is_draft=is_draft,
         reviewers=tuple(reviewers),
         auto_merge=auto_merge,

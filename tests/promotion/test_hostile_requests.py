@@ -293,4 +293,5 @@ def test_a_birth_by_push_that_is_merged_back(team: Team) -> None:
     ada.git("fetch", "--quiet")
     ada.git("merge", "--quiet", "--no-edit", "--no-ff", "origin/staging")
     ada.git("push", "--quiet", "origin", "main")
-    assert ways(team, "staging") == [("past-requests", None)]
+    # Its birth cannot be told any more, and then the request did not state all that it made the stage run.
+    assert ways(team, "staging") == [("past-requests", None), ("refused", "statement")]
