@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ settings.register_profile(
     "nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile(os.environ.get("GITML_TEST_PROFILE", "suite"))
+
+# What is started in the background may have been told to ignore Ctrl-C, and would tell its children so.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _KEPT = {"PATH", "TMPDIR", "TERM", "LD_LIBRARY_PATH"}
 _NO_FLOCK = Path(__file__).parent / "support/no_flock"
