@@ -188,10 +188,12 @@ def verify(
 
 def _failed(done: _Checked, found: Sequence[Reading]) -> IntegrityError:
     first = done.faults[0]
+    is_elsewhere = all("://" in fault.object for fault in done.faults)
+    way = "put the registered bytes back there" if is_elsewhere else "gitml store repair"
     return IntegrityError(
         f"{len(done.faults)} fault(s) in {done.versions} version(s); {first.ref}: {first.problem}",
         code="verification-failed",
-        hint="gitml store repair; --json lists every fault",
+        hint=f"{way}; --json lists every fault",
         context={
             "faults": [
                 {"ref": f.ref, "object": f.object, "path": f.path, "problem": f.problem} for f in done.faults
