@@ -5,8 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-# One more than the two cores that the suite is meant for: it waits for the disk as often as for them.
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: help demo test check bench nightly clean
 
