@@ -38,7 +38,7 @@ from gitml.registry.others import Address, located, name_of, named, registry_fol
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import StoreSet
 from gitml.registry.workspace import Tip, Workspace
-from gitml.store.resending import TreeSource
+from gitml.store.read.resending import TreeSource
 from gitml.store.store import Claimed, RootKey, Store, WriteStats, WrittenTree
 
 _BY_BYTES: Final = frozenset({Rule.BYTES, Rule.REVIEW, Rule.FORMATS, Rule.FIELDS})

@@ -18,7 +18,7 @@ from gitml.promotion.foreign import ForeignInputs
 from gitml.promotion.target import Target, folder_files, is_own_file, listing, merge_code
 from gitml.promotion.view import File, changed_paths
 from gitml.registry.workspace import Workspace
-from gitml.store.reader import TreeReader
+from gitml.store.read.reader import TreeReader
 
 ANY_BRANCH = ("*",)
 _NOT_ASKED = (

@@ -21,9 +21,9 @@ from gitml.promotion.view import Defect, TreeView
 from gitml.registry.diff import FileChange
 from gitml.registry.inspection.inspect import inspect
 from gitml.registry.workspace import Workspace
-from gitml.store.changes import changes
-from gitml.store.entries import FileEntry
-from gitml.store.reader import TreeReader
+from gitml.store.read.changes import changes
+from gitml.store.read.entries import FileEntry
+from gitml.store.read.reader import TreeReader
 
 MAX_TOLD = 20
 _SHOWN_FILES = 20

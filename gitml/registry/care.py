@@ -20,11 +20,11 @@ from gitml.model.reference import AssetRef
 from gitml.registry.snapshot import POINTER_FILE
 from gitml.registry.stored import open_store_named
 from gitml.registry.workspace import Workspace
-from gitml.store.garbage import Garbage, collect_garbage
-from gitml.store.marking import key_of
-from gitml.store.root import Root
+from gitml.store.care.garbage import Garbage, collect_garbage
+from gitml.store.care.marking import key_of
+from gitml.store.care.usage import disk_usage
+from gitml.store.formats.root import Root
 from gitml.store.store import RootKey, Store
-from gitml.store.usage import disk_usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from gitml.model.progress import Progress
 from gitml.registry.settings import CheckedStores, Settings, load_settings
 from gitml.registry.stores import place, unproven
 from gitml.registry.workspace import Workspace
-from gitml.store.capabilities import Capabilities, Finding
-from gitml.store.medium import HasCredentials, Medium
-from gitml.store.probe import check as probe
+from gitml.store.media.capabilities import Capabilities, Finding
+from gitml.store.media.medium import HasCredentials, Medium
+from gitml.store.media.probe import check as probe
 
 _OUTAGE_S: Final = 20.0
 

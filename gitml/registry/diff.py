@@ -11,7 +11,7 @@ from gitml.model.references import Reference
 from gitml.registry.external import read_references
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
-from gitml.store.reader import FileEntry, TreeReader, changes
+from gitml.store.read.reader import FileEntry, TreeReader, changes
 
 _File: TypeAlias = FileEntry | Reference
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from gitml.errors import AccessDenied, GitMLError
 from gitml.registry.health import Check, Health, failed
 from gitml.registry.stores import DEFAULT, StoreSet, refuse_unchecked
-from gitml.store.folder import FolderMedium
-from gitml.store.identity import Identifies, Identity
-from gitml.store.layout import MARKER
-from gitml.store.medium import HasCredentials, Medium
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.identity import Identifies, Identity
+from gitml.store.media.layout import MARKER
+from gitml.store.media.medium import HasCredentials, Medium
 
 
 def store_checks(stores: StoreSet) -> Iterator[Check]:

@@ -25,10 +25,10 @@ from gitml.model.references import (
 )
 from gitml.model.source_url import SourceKind, SourceUrl, is_url, typed_source
 from gitml.registry.origins import Origins
-from gitml.store.filecache import FileCache
-from gitml.store.origin import Origin, hashed
-from gitml.store.reader import TreeReader
-from gitml.store.referenced import LearnedDigests, LinesSource, ReferencedTree
+from gitml.store.external.origin import Origin, hashed
+from gitml.store.external.referenced import LearnedDigests, LinesSource, ReferencedTree
+from gitml.store.place.filecache import FileCache
+from gitml.store.read.reader import TreeReader
 
 if TYPE_CHECKING:
     from gitml.registry.workspace import Workspace

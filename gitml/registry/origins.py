@@ -17,10 +17,10 @@ from gitml.model.shown import shown
 from gitml.model.source_url import SourceKind, SourceUrl
 from gitml.registry.settings import TrustedStores
 from gitml.registry.stores import StoreSet
-from gitml.store.filecache import FileCache
-from gitml.store.origin import Origin
-from gitml.store.origins import open_origin
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.external.origin import Origin
+from gitml.store.external.origins import open_origin
+from gitml.store.media.remote_options import RemoteOptions
+from gitml.store.place.filecache import FileCache
 
 EXTERNAL = "external"
 """Name in the user's settings for buckets that no store lies in."""

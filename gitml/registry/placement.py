@@ -22,11 +22,11 @@ from gitml.model.shown import size
 from gitml.registry.external import contents_of
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
-from gitml.store.entries import FileEntry
-from gitml.store.filecache import FileCache
-from gitml.store.placing import PlacePlan, place, plan_placement
-from gitml.store.reader import TreeReader
-from gitml.store.referenced import ReferencedTree
+from gitml.store.external.referenced import ReferencedTree
+from gitml.store.place.filecache import FileCache
+from gitml.store.place.placing import PlacePlan, place, plan_placement
+from gitml.store.read.entries import FileEntry
+from gitml.store.read.reader import TreeReader
 
 _SHOWN = 10
 

@@ -42,7 +42,7 @@ from gitml.registry.register import (
 from gitml.registry.resolve import resolve
 from gitml.registry.review import ReviewedSource
 from gitml.registry.workspace import Workspace
-from gitml.store.referenced import LinesSource, ReferencedSource, ReferencedTree
+from gitml.store.external.referenced import LinesSource, ReferencedSource, ReferencedTree
 from gitml.store.store import Store
 
 ADOPTED = "reference"

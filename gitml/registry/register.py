@@ -35,9 +35,9 @@ from gitml.registry.sql.query import Answer, Queried, Query, answered
 from gitml.registry.stores import DEFAULT, EMBEDDED
 from gitml.registry.sync import Pushed
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.source import FolderSource, Source
-from gitml.store.sourcecache import SourceCache
 from gitml.store.store import Root, RootKey, Store, WriteStats, WrittenTree
+from gitml.store.write.source import FolderSource, Source
+from gitml.store.write.sourcecache import SourceCache
 
 _SOURCES_KEPT = 64
 

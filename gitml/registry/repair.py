@@ -13,9 +13,9 @@ from gitml.registry.snapshot import Snapshot
 from gitml.registry.stored import open_store_named
 from gitml.registry.stores import EMBEDDED, StoreSet
 from gitml.registry.workspace import Workspace
-from gitml.store.copies import Expected, Origins
-from gitml.store.repair import Repair
-from gitml.store.repair import repair as run_repair
+from gitml.store.care.copies import Expected, Origins
+from gitml.store.care.repair import Repair
+from gitml.store.care.repair import repair as run_repair
 from gitml.store.store import Store
 
 _SHOWN = 3

@@ -9,8 +9,8 @@ from gitml.model.names import VersionId
 from gitml.registry.stored import open_store_named
 from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
-from gitml.store.replicate import Replication
-from gitml.store.replicate import replicate as run_replicate
+from gitml.store.care.replicate import Replication
+from gitml.store.care.replicate import replicate as run_replicate
 from gitml.store.store import RootKey, Store
 
 

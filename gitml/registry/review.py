@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from gitml.store.reader import TreeReader
-from gitml.store.source import Learns, Source, SourceFile
+from gitml.store.read.reader import TreeReader
+from gitml.store.write.source import Learns, Source, SourceFile
 
 _PATTERNS = (
     "readme*",
@@ -44,22 +44,22 @@ class ReviewedSource:
 
     @property
     def warnings(self) -> list[str]:
-        """See :class:`gitml.store.source.Source`."""
+        """See :class:`gitml.store.write.source.Source`."""
         return self._source.warnings
 
     def totals(self) -> tuple[int, int] | None:
-        """See :class:`gitml.store.source.Source`."""
+        """See :class:`gitml.store.write.source.Source`."""
         return self._source.totals()
 
     def files(self) -> Iterator[SourceFile]:
-        """See :class:`gitml.store.source.Source`."""
+        """See :class:`gitml.store.write.source.Source`."""
         self._copies.clear()
         for file in self._source.files():
             is_wanted = len(self._copies) < _MAX_FILES and file.size_bytes <= _MAX_BYTES
             yield self._remembered(file) if is_wanted and is_reviewed(file.path) else file
 
     def learn(self, file: SourceFile, digest: bytes) -> None:
-        """See :class:`gitml.store.source.Learns`."""
+        """See :class:`gitml.store.write.source.Learns`."""
         if self._learns is not None:
             self._learns.learn(file.file if isinstance(file, _ReadFile) else file, digest)
 

@@ -20,8 +20,8 @@ import platformdirs
 from gitml.errors import AccessDenied, InvalidInput
 from gitml.model.store_url import check_scheme
 from gitml.registry.cache_settings import cache_options
-from gitml.store.cache import CacheOptions
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.cache import CacheOptions
+from gitml.store.media.remote_options import RemoteOptions
 
 _MAX_BYTES = 65536
 _ANY = "*"

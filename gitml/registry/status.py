@@ -13,8 +13,8 @@ from gitml.registry.placement import Record, records
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.filecache import FileCache
-from gitml.store.placing import scan
+from gitml.store.place.filecache import FileCache
+from gitml.store.place.placing import scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

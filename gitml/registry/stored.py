@@ -14,9 +14,9 @@ from gitml.registry.resolve import resolve
 from gitml.registry.stores import DEFAULT, EMBEDDED, StoreSet
 from gitml.registry.verification import Limits
 from gitml.registry.workspace import Workspace
+from gitml.store.care.usage import disk_usage
+from gitml.store.care.verify import verify_store
 from gitml.store.store import Store
-from gitml.store.usage import disk_usage
-from gitml.store.verify import verify_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

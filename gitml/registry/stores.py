@@ -26,11 +26,11 @@ from gitml.model.pointer import Pointer
 from gitml.model.progress import Progress
 from gitml.model.store_url import StoreKind, parse_store_url
 from gitml.registry.settings import CheckedStores, Settings, TrustedStores
-from gitml.store.cache import cache_for
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Medium
-from gitml.store.opening import open_medium
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.cache import cache_for
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Medium
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.store import Root, RootKey, Store
 
 DEFAULT = DEFAULT_STORE

@@ -16,7 +16,7 @@ from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import DEFAULT, StoreSet
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.reader import TreeSource
+from gitml.store.read.reader import TreeSource
 from gitml.store.store import Claimed, Root, Store
 
 _LOOKS = 4

@@ -11,13 +11,13 @@ from gitml.registry.care import holding_branches, version_key
 from gitml.registry.stored import open_store_named
 from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
-from gitml.store import layout
-from gitml.store.marking import key_of
-from gitml.store.purge import Holder, plan_purge
-from gitml.store.purge import purge as run_purge
-from gitml.store.repack import plan_repack
-from gitml.store.repack import repack as run_repack
-from gitml.store.root import RootKey
+from gitml.store.care.marking import key_of
+from gitml.store.care.purge import Holder, plan_purge
+from gitml.store.care.purge import purge as run_purge
+from gitml.store.care.repack import plan_repack
+from gitml.store.care.repack import repack as run_repack
+from gitml.store.formats.root import RootKey
+from gitml.store.media import layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,10 @@ from gitml.registry.external import look_at_sources
 from gitml.registry.resolve import resolve
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
-from gitml.store.coverage import Coverage
-from gitml.store.faults import Share
+from gitml.store.care.coverage import Coverage
+from gitml.store.care.faults import Share
+from gitml.store.care.verify import Reading, Tree, verify_trees
 from gitml.store.store import Store
-from gitml.store.verify import Reading, Tree, verify_trees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

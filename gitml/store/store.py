@@ -28,27 +28,27 @@ from gitml.errors import (
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
-from gitml.store import layout
-from gitml.store.cache import Cache, CachedMedium, CacheOptions, Kind, cache_for
-from gitml.store.dedup import EarlierTree, PackWindow
-from gitml.store.elapsed import Moment
-from gitml.store.journal import Journal
-from gitml.store.listing import ListingWriter
-from gitml.store.manifest import Manifest
-from gitml.store.medium import Medium, PutOutcome, flight_of
-from gitml.store.moving import leave_condemned, objects_gone, replace_root, root_at
-from gitml.store.objects import CountedMedium, condemned_names
-from gitml.store.opening import open_medium
-from gitml.store.pack import Footer, PackRef
-from gitml.store.packing import PackWriter
-from gitml.store.packs import PackReader
-from gitml.store.reader import Promised, TreeReader
-from gitml.store.relocate import used_objects
-from gitml.store.remote_options import RemoteOptions
-from gitml.store.root import Root, RootKey, encode_root
-from gitml.store.source import Learns, Source
-from gitml.store.wire import needs_newer
-from gitml.store.writer import Totals, TreeWriter
+from gitml.store.formats.manifest import Manifest
+from gitml.store.formats.pack import Footer, PackRef
+from gitml.store.formats.root import Root, RootKey, encode_root
+from gitml.store.formats.wire import needs_newer
+from gitml.store.media import layout
+from gitml.store.media.cache import Cache, CachedMedium, CacheOptions, Kind, cache_for
+from gitml.store.media.medium import Medium, PutOutcome, flight_of
+from gitml.store.media.objects import CountedMedium, condemned_names
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
+from gitml.store.read.packs import PackReader
+from gitml.store.read.reader import Promised, TreeReader
+from gitml.store.relocation.elapsed import Moment
+from gitml.store.relocation.moving import leave_condemned, objects_gone, replace_root, root_at
+from gitml.store.relocation.relocate import used_objects
+from gitml.store.write.dedup import EarlierTree, PackWindow
+from gitml.store.write.journal import Journal
+from gitml.store.write.listing import ListingWriter
+from gitml.store.write.packing import PackWriter
+from gitml.store.write.source import Learns, Source
+from gitml.store.write.writer import Totals, TreeWriter
 
 __all__ = [
     "Claimed",

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml.store.medium import Buffers, PutOutcome, body_size
-from gitml.store.memory import MemoryMedium
+from gitml.store.media.medium import Buffers, PutOutcome, body_size
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
 
 _BLOCK_BYTES = 16 << 20

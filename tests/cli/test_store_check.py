@@ -212,7 +212,7 @@ def test_an_sftp_server(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from gitml.cli.main import main
-from gitml.store import probe
+from gitml.store.media import probe
 
 asked = probe._Prober.races
 def races(self):

@@ -19,17 +19,19 @@ from support.schedule import InlinePool
 from support.store import MadeSource, key, noise, reachable
 
 from gitml.errors import GitMLError, NotFound, PartlyDone
-from gitml.store import layout, marking, rewrite, verify
 from gitml.store import store as store_room
-from gitml.store.garbage import DAY_S, collect_garbage
-from gitml.store.memory import MemoryMedium
-from gitml.store.purge import plan_purge, purge
-from gitml.store.repack import plan_repack, repack
-from gitml.store.replicate import replicate
-from gitml.store.root import Root
+from gitml.store.care import marking, verify
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.care.purge import plan_purge, purge
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.care.replicate import replicate
+from gitml.store.care.usage import disk_usage
+from gitml.store.care.verify import verify_store, verify_tree
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation import rewrite
 from gitml.store.store import Claimed, Store
-from gitml.store.usage import disk_usage
-from gitml.store.verify import verify_store, verify_tree
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 NOW_S = 1_800_000_000.0

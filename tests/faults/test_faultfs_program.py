@@ -19,8 +19,8 @@ from support.world import FIRST, SCENARIOS, SECOND, Scenario, World
 
 from gitml.api import Registry
 from gitml.store import store as store_room
-from gitml.store.folder import FolderMedium
-from gitml.store.garbage import DAY_S, collect_garbage
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.media.folder import FolderMedium
 from gitml.store.store import Store
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")

@@ -15,7 +15,7 @@ from support.team import Team, git, read, write
 from gitml.api import Registry
 from gitml.errors import GitMLError
 from gitml.store import store as store_room
-from gitml.store.folder import FolderMedium
+from gitml.store.media.folder import FolderMedium
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 FIRST = {"a.txt": b"alpha\n" * 50, "b/weights.bin": random.Random(5).randbytes(200_000)}

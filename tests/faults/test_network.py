@@ -25,7 +25,7 @@ from support.toxics import BadNetwork, Phase, Toxic
 
 from gitml.api import Registry
 from gitml.registry import settings
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.remote_options import RemoteOptions
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 STALL_S = 1.0

@@ -12,7 +12,7 @@ from support.team import read, write
 from gitml.api import Registry, init
 from gitml.errors import InvalidInput
 from gitml.registry.settings import load_settings
-from gitml.store.cache import CacheOptions, cache_usage
+from gitml.store.media.cache import CacheOptions, cache_usage
 
 
 def configure(environment: dict[str, str], text: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from support.team import Member, Team, write
 
 from gitml.errors import NotFound, PolicyRefused, UsageError
-from gitml.store import layout
-from gitml.store.folder import FolderMedium
-from gitml.store.garbage import DAY_S
+from gitml.store.care.garbage import DAY_S
+from gitml.store.media import layout
+from gitml.store.media.folder import FolderMedium
 
 
 def objects(store: Path) -> set[str]:

@@ -22,7 +22,7 @@ from gitml.registry.inspection import csv_table, formats, opcodes, parquet_table
 from gitml.registry.inspection.archive import UninspectableError
 from gitml.registry.inspection.inspect import inspect
 from gitml.registry.inspection.thrift import read_struct
-from gitml.store.entries import FileEntry
+from gitml.store.read.entries import FileEntry
 
 MODEL = VersionId(asset=AssetId(type="models", name="digits"), version=Version.parse("1"))
 DATASET = VersionId(asset=AssetId(type="datasets", name="digits"), version=Version.parse("1"))

@@ -15,13 +15,13 @@ from support.crafted import Crafted
 from support.trees import LABEL, CountingMedium, DictSource, fetched, opened, stored, streamed
 
 from gitml.errors import IntegrityError
-from gitml.store.cache import Cache, CacheOptions, Kind, cache_for, cache_usage
-from gitml.store.codec import compress_chunk
-from gitml.store.folder import FolderMedium
-from gitml.store.memory import MemoryMedium
-from gitml.store.packs import PackReader
-from gitml.store.reader import TreeReader
-from gitml.store.root import Root
+from gitml.store.formats.codec import compress_chunk
+from gitml.store.formats.root import Root
+from gitml.store.media.cache import Cache, CacheOptions, Kind, cache_for, cache_usage
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.read.packs import PackReader
+from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
 
 DRAW = random.Random(11)

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.store import noise
 
-from gitml.store.chunker import AVERAGE_BYTES, MAXIMUM_BYTES, MINIMUM_BYTES, ONE_CHUNK_BYTES, Cutter, cut
+from gitml.store.formats.chunker import (
+    AVERAGE_BYTES,
+    MAXIMUM_BYTES,
+    MINIMUM_BYTES,
+    ONE_CHUNK_BYTES,
+    Cutter,
+    cut,
+)
 
 DATA = noise(3_000_000, seed=7)
 

@@ -10,13 +10,13 @@ from support.crafted import Crafted, sha
 from support.trees import LABEL, DictSource, fetched, opened, streamed
 
 from gitml.errors import GitMLError, IntegrityError
-from gitml.store import layout
-from gitml.store.medium import Buffers, PutOutcome
-from gitml.store.memory import MemoryMedium
-from gitml.store.reader import TreeReader
-from gitml.store.root import Root
+from gitml.store.care.verify import verify_store, verify_tree
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.medium import Buffers, PutOutcome
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
-from gitml.store.verify import verify_store, verify_tree
 
 READS = {"fetch": fetched, "stream": streamed, "open": opened}
 
@@ -280,7 +280,7 @@ HOSTILE_TABLES = {
 
 @pytest.mark.parametrize("case", HOSTILE_TABLES)
 def test_hostile_tables_are_refused(case: str) -> None:
-    from gitml.store.manifest import Row
+    from gitml.store.formats.manifest import Row
 
     crafted = Crafted()
     identity = crafted.raw_segment(hostile_table(**HOSTILE_TABLES[case]))
@@ -295,7 +295,7 @@ def test_hostile_tables_are_refused(case: str) -> None:
 
 def test_an_intact_object_of_a_newer_version_is_no_integrity_error() -> None:
     from gitml.errors import InvalidInput
-    from gitml.store.manifest import Row
+    from gitml.store.formats.manifest import Row
 
     crafted = Crafted()
     for change in ({"v": 2}, {"f": ["delta>=3.1"]}):

@@ -12,13 +12,13 @@ from support.crafted import Crafted, sha
 from support.store import FaultyMedium, MadeSource, key, noise, text
 
 from gitml.model.portion import Part
-from gitml.store import layout
-from gitml.store.coverage import Coverage
-from gitml.store.faults import Share
-from gitml.store.memory import MemoryMedium
-from gitml.store.root import Root
+from gitml.store.care.coverage import Coverage
+from gitml.store.care.faults import Share
+from gitml.store.care.verify import Tree, verify_store, verify_trees
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Claimed, Store
-from gitml.store.verify import Tree, verify_store, verify_trees
 
 MIB = 1 << 20
 BIG = noise(3 * MIB, 5)
@@ -31,7 +31,7 @@ VERSIONS = [
 
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitml.store.packing.PACK_BYTES", 256 * 1024)
+    monkeypatch.setattr("gitml.store.write.packing.PACK_BYTES", 256 * 1024)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_each_pack_is_read_once_whoever_shares_it(store: Store) -> None:
 def test_packs_that_files_come_back_to_are_read_again_rather_than_kept_without_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitml.store.scattered._KEPT_BYTES", 0)
+    monkeypatch.setattr("gitml.store.care.scattered._KEPT_BYTES", 0)
     asked = read(store)
     assert set(asked) == set(packs(store))
     assert max(asked.values()) > 1
@@ -97,7 +97,7 @@ def test_packs_that_files_come_back_to_are_read_again_rather_than_kept_without_e
 def test_files_whose_chunks_are_in_another_order_are_found(
     kept_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitml.store.scattered._KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr("gitml.store.care.scattered._KEPT_BYTES", kept_bytes)
     crafted = Crafted()
     one, two = crafted.pack([b"aa", b"bb"]), crafted.pack([b"cc", b"dd"])
     orders = {

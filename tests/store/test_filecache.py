@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import digest
 
-from gitml.store.filecache import FileCache
-from gitml.store.placing import scan
+from gitml.store.place.filecache import FileCache
+from gitml.store.place.placing import scan
 
 
 def recorded(folder: Path, files: dict[str, bytes], cache_file: Path) -> FileCache:

@@ -16,11 +16,11 @@ from support.proxy import Harm, Proxy, Rule
 from support.remote import place
 from support.store import key
 
-from gitml.store import packing
-from gitml.store.medium import Buffers, Flight, PutOutcome
-from gitml.store.memory import MemoryMedium
-from gitml.store.source import FolderSource
+from gitml.store.media.medium import Buffers, Flight, PutOutcome
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
+from gitml.store.write import packing
+from gitml.store.write.source import FolderSource
 
 PACK_BYTES = 1 << 20
 PATIENCE_S = 20
@@ -134,7 +134,7 @@ def test_a_body_is_let_go_with_its_attempt(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_broken_upload_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    aborted = pytest.importorskip("gitml.store.aborted")
+    aborted = pytest.importorskip("gitml.store.media.aborted")
     import aiohttp
 
     async def fails(error: Exception) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gitml.errors import AccessDenied, GitMLError, NoSpace, OutcomeUnknown, StoreUnavailable
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import PutOutcome
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import PutOutcome
 
 NAME = "packs/ab/abcd"
 
@@ -256,7 +256,7 @@ def test_partial_writes(medium: FolderMedium, monkeypatch: pytest.MonkeyPatch) -
 _RACER = """
 import os, sys
 from pathlib import Path
-from gitml.store.folder import FolderMedium
+from gitml.store.media.folder import FolderMedium
 def no_links(*_, **__):
     raise OSError(95, "not supported")
 if sys.argv[3] == "no links":

@@ -8,13 +8,13 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, noise, reachable
 
 from gitml.errors import IntegrityError, StoreUnavailable
-from gitml.store import layout
-from gitml.store.condemned import read_runs
-from gitml.store.folder import FolderMedium
-from gitml.store.garbage import DAY_S, GRACE_S, RUN_KEPT_S, Collected, collect_garbage
-from gitml.store.memory import MemoryMedium
-from gitml.store.objects import condemned_names
-from gitml.store.root import Root
+from gitml.store.care.condemned import read_runs
+from gitml.store.care.garbage import DAY_S, GRACE_S, RUN_KEPT_S, Collected, collect_garbage
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.media.objects import condemned_names
 from gitml.store.store import Claimed, Store
 
 NOW_S = 1_800_000_000.0

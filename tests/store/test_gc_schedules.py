@@ -19,14 +19,16 @@ from support.schedule import InlinePool, PausingMedium, Schedule
 from support.store import MadeSource, key, noise, reachable
 
 from gitml.errors import GitMLError, IntegrityError, StoreUnavailable
-from gitml.store import garbage, layout, marking, moving, rewrite
 from gitml.store import store as store_room
-from gitml.store.condemned import read_runs
-from gitml.store.garbage import DAY_S, collect_garbage
-from gitml.store.memory import MemoryMedium
-from gitml.store.purge import plan_purge, purge
-from gitml.store.repack import plan_repack, repack
-from gitml.store.root import RootKey
+from gitml.store.care import garbage, marking
+from gitml.store.care.condemned import read_runs
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.care.purge import plan_purge, purge
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.formats.root import RootKey
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation import moving, rewrite
 from gitml.store.store import Claimed, Store
 
 NOW_S = 1_800_000_000.0

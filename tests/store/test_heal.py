@@ -15,15 +15,15 @@ from support.trees import fetched, opened, streamed
 
 from gitml.errors import IntegrityError, InvalidInput
 from gitml.model.portion import Part
-from gitml.store import layout
-from gitml.store.codec import Codec, decode_chunk
-from gitml.store.copies import Expected, Origins
-from gitml.store.faults import Share
-from gitml.store.memory import MemoryMedium
-from gitml.store.pack import split_pack
-from gitml.store.repair import Repair, repair
+from gitml.store.care.copies import Expected, Origins
+from gitml.store.care.faults import Share
+from gitml.store.care.repair import Repair, repair
+from gitml.store.care.verify import Tree, verify_store, verify_trees
+from gitml.store.formats.codec import Codec, decode_chunk
+from gitml.store.formats.pack import split_pack
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
-from gitml.store.verify import Tree, verify_store, verify_trees
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 SECTOR_BYTES = 512

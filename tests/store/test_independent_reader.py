@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support import independent_reader
 from support.trees import fetched, in_folder, opened, stored, streamed
 
-from gitml.store.folder import FolderMedium
-from gitml.store.root import encode_root
+from gitml.store.formats.root import encode_root
+from gitml.store.media.folder import FolderMedium
 
 SIZES = [0, 1, 100, 16383, 16384, 16385, 65536, 65537, 262144, 262145, 700_000]
 PARTS = st.sampled_from(["a", "b", "a-b", "ä", "z.txt", "data", "日本", "with space", "%41", "~"])

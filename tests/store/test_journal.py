@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gitml.store.journal import Journal
-from gitml.store.pack import PackRef, encode_footer
+from gitml.store.formats.pack import PackRef, encode_footer
+from gitml.store.write.journal import Journal
 
 
 def made(number: int) -> tuple[PackRef, bytes]:

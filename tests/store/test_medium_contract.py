@@ -13,9 +13,9 @@ from support.elsewhere import elsewhere
 from support.remote import SCHEMES, place
 
 from gitml.errors import IntegrityError, InvalidInput, NotFound
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Medium, PutOutcome
-from gitml.store.memory import MemoryMedium
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Medium, PutOutcome
+from gitml.store.media.memory import MemoryMedium
 
 MEDIA: dict[str, Callable[[Path], Medium]] = {
     "folder": lambda path: FolderMedium(path / "a" / "store"),

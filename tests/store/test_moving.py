@@ -10,18 +10,18 @@ import pytest
 from support.store import Fault, FaultyMedium, MadeSource, key, noise, reachable
 
 from gitml.errors import IntegrityError, PolicyRefused, StoreUnavailable
-from gitml.store import layout
-from gitml.store.condemned import write_run
-from gitml.store.elapsed import Moment
-from gitml.store.garbage import DAY_S, collect_garbage
-from gitml.store.intents import read_intents, write_intent
-from gitml.store.marking import Marking
-from gitml.store.memory import MemoryMedium
-from gitml.store.moving import leave_condemned, replace_root
-from gitml.store.relocate import used_objects
-from gitml.store.repack import plan_repack, repack
-from gitml.store.rewrite import Relayout, relocate
-from gitml.store.root import Root
+from gitml.store.care.condemned import write_run
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.care.marking import Marking
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation.elapsed import Moment
+from gitml.store.relocation.intents import read_intents, write_intent
+from gitml.store.relocation.moving import leave_condemned, replace_root
+from gitml.store.relocation.relocate import used_objects
+from gitml.store.relocation.rewrite import Relayout, relocate
 from gitml.store.store import Claimed, Store
 
 NOW_S = 1_800_000_000.0

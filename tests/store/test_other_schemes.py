@@ -18,12 +18,12 @@ from support.proxy import Proxy
 
 from gitml.errors import AccessDenied, GitMLError, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.store_url import StoreKind, check_scheme, parse_store_url
-from gitml.store.capabilities import Verdict
-from gitml.store.fsspec_medium import FsspecMedium, PlainWrites
-from gitml.store.medium import Medium, PutOutcome
-from gitml.store.opening import open_medium
-from gitml.store.probe import check
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.capabilities import Verdict
+from gitml.store.media.fsspec_medium import FsspecMedium, PlainWrites
+from gitml.store.media.medium import Medium, PutOutcome
+from gitml.store.media.opening import open_medium
+from gitml.store.media.probe import check
+from gitml.store.media.remote_options import RemoteOptions
 
 
 class OneByOne(MemoryFileSystem):  # type: ignore[misc]

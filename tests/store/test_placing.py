@@ -19,11 +19,11 @@ from support.crafted import Crafted
 from support.trees import CountingMedium, DictSource, in_folder, stored
 
 from gitml.errors import Busy, Conflict, IntegrityError, NoSpace
-from gitml.store.filecache import FileCache
-from gitml.store.folder import FolderMedium
-from gitml.store.memory import MemoryMedium
-from gitml.store.placing import Placed, place, plan_placement, scan
-from gitml.store.reader import TreeReader
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.place.filecache import FileCache
+from gitml.store.place.placing import Placed, place, plan_placement, scan
+from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
 
 ONE = {"a": b"1", "d/b": b"22", "d/e/c": b"", "same": b"s" * 9000, "gone/x": b"x"}
@@ -409,11 +409,11 @@ KILLED = """
     for name in ("open", "write", "pwritev", "rename", "unlink", "mkdir", "rmdir", "fstat"):
         setattr(os, name, counted(getattr(os, name)))
     from pathlib import Path
-    from gitml.store.root import decode_root
-    from gitml.store.folder import FolderMedium
+    from gitml.store.formats.root import decode_root
+    from gitml.store.media.folder import FolderMedium
     from gitml.store.store import Store
-    from gitml.store.filecache import FileCache
-    from gitml.store.placing import place, plan_placement
+    from gitml.store.place.filecache import FileCache
+    from gitml.store.place.placing import place, plan_placement
     base = Path(sys.argv[2])
     reader = Store(FolderMedium(base / "store")).tree(decode_root((base / sys.argv[3]).read_bytes(), "root"))
     calls = int(sys.argv[1])
@@ -423,7 +423,7 @@ KILLED = """
 
 
 def killed_at(points: list[int], base: Path) -> int:
-    from gitml.store.root import encode_root
+    from gitml.store.formats.root import encode_root
 
     generator = random.Random(6)
     one = {

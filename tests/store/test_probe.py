@@ -9,10 +9,10 @@ import pytest
 from support.remote import SCHEMES, place
 
 from gitml.errors import PolicyRefused, StoreUnavailable
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Buffers, Medium, PutOutcome
-from gitml.store.memory import MemoryMedium
-from gitml.store.probe import Verdict, check
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Buffers, Medium, PutOutcome
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.media.probe import Verdict, check
 
 
 @pytest.fixture(params=["folder", "memory", *SCHEMES])

@@ -6,15 +6,15 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, noise, reachable
 
 from gitml.errors import Conflict, IntegrityError, NotFound, PolicyRefused, StoreUnavailable
-from gitml.store import layout
-from gitml.store.garbage import collect_garbage
-from gitml.store.intents import write_intent
-from gitml.store.memory import MemoryMedium
-from gitml.store.purge import PurgeResult, plan_purge, purge
-from gitml.store.repack import plan_repack, repack
-from gitml.store.root import Root
+from gitml.store.care.garbage import collect_garbage
+from gitml.store.care.purge import PurgeResult, plan_purge, purge
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.care.verify import verify_store
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation.intents import write_intent
 from gitml.store.store import Claimed, Store
-from gitml.store.verify import verify_store
 
 NOW_S = 1_800_000_000.0
 SHARED = noise(1_500_000, 1)

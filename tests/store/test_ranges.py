@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from support.trees import LABEL, CountingMedium
 
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Medium
-from gitml.store.reader import TreeReader
-from gitml.store.root import Root
-from gitml.store.source import FolderSource
+from gitml.store.formats.root import Root
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Medium
+from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
+from gitml.store.write.source import FolderSource
 
 COLUMNS = 16
 WANTED = ["c3", "c11"]

@@ -15,10 +15,10 @@ from support.trees import LABEL, CountingMedium, DictSource, KeepingSink, digest
 
 from gitml.errors import IntegrityError, NotFound
 from gitml.model.digest import tree_digest
-from gitml.store.memory import MemoryMedium
-from gitml.store.reader import TreeReader, TreeSource, changes
+from gitml.store.care.usage import disk_usage
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.read.reader import TreeReader, TreeSource, changes
 from gitml.store.store import Store
-from gitml.store.usage import disk_usage
 
 MANY = {f"b{n % 40:02}/f{n}": b"%d" % n * (n % 50) for n in range(30_000)}
 
@@ -299,7 +299,7 @@ def test_a_tree_can_be_sent_from_store_to_store() -> None:
 
 def test_usage_tells_unique_from_shared_bytes() -> None:
     from gitml.model.names import AssetId, Version, VersionId
-    from gitml.store.root import RootKey
+    from gitml.store.formats.root import RootKey
 
     generator = random.Random(2)
     shared, first, second = (generator.randbytes(size) for size in (50_000, 20_000, 7_000))

@@ -19,8 +19,8 @@ from support.store import MadeSource, key, noise
 
 from gitml.errors import AccessDenied, GitMLError, NoSpace, NotFound, OutcomeUnknown, StoreUnavailable
 from gitml.model.store_url import parse_store_url
-from gitml.store.medium import Medium, PutOutcome
-from gitml.store.objects import put_named
+from gitml.store.media.medium import Medium, PutOutcome
+from gitml.store.media.objects import put_named
 from gitml.store.store import Claimed, Store, Taken
 
 NAME = "packs/ab/one"
@@ -161,9 +161,9 @@ def test_a_connection_that_broke_is_not_one_that_was_never_made() -> None:
     import aiohttp
     from botocore.exceptions import EndpointConnectionError
 
-    from gitml.store.remote_options import RemoteOptions
-    from gitml.store.retry import FailureKind
-    from gitml.store.s3 import S3Client
+    from gitml.store.media.remote_options import RemoteOptions
+    from gitml.store.media.retry import FailureKind
+    from gitml.store.media.s3 import S3Client
 
     client = S3Client(parse_store_url("s3://team-ml"), RemoteOptions())
     for cause, kind in (
@@ -327,9 +327,9 @@ def test_absent_is_absent_behind_a_proxy(there: Place) -> None:
 _MEASURED = """
 import resource, sys
 from pathlib import Path
-from gitml.store.opening import open_medium
-from gitml.store.remote_options import RemoteOptions
-from gitml.store.source import FolderSource
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
+from gitml.store.write.source import FolderSource
 from gitml.store.store import Store
 from support.store import key
 

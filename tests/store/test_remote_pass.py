@@ -11,8 +11,8 @@ from support.cli import InFolder
 from support.remote import SCHEMES, Place, place
 from support.team import Team, git, read, write
 
-from gitml.store.garbage import DAY_S, collect_garbage
-from gitml.store.relocate import used_objects
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.relocation.relocate import used_objects
 from gitml.store.store import Store
 
 ONE = {f"{number:03}.bin": random.Random(number).randbytes(3000) for number in range(60)}

@@ -11,8 +11,8 @@ from gitml.errors import AccessDenied, InvalidInput, UsageError
 from gitml.model.config import Config
 from gitml.model.store_url import check_endpoint
 from gitml.registry.settings import load_settings
-from gitml.store.opening import open_medium
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
 
 REGISTRY = "schema: gitml/config/v1\nregistry: 6c1d0b9e-0000-4000-8000-000000000001\ndefault_branch: main\n"
 

@@ -6,15 +6,15 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, noise, reachable, text
 
 from gitml.errors import IntegrityError, StoreUnavailable
-from gitml.store import layout
-from gitml.store.garbage import DAY_S, collect_garbage
-from gitml.store.manifest import EMBEDDED_LIMIT_BYTES
-from gitml.store.memory import MemoryMedium
-from gitml.store.moving import replace_root
-from gitml.store.repack import RepackResult, plan_repack, repack
-from gitml.store.root import Root
+from gitml.store.care.garbage import DAY_S, collect_garbage
+from gitml.store.care.repack import RepackResult, plan_repack, repack
+from gitml.store.care.verify import verify_store
+from gitml.store.formats.manifest import EMBEDDED_LIMIT_BYTES
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation.moving import replace_root
 from gitml.store.store import Claimed, Store
-from gitml.store.verify import verify_store
 
 NOW_S = 1_800_000_000.0
 
@@ -138,7 +138,7 @@ def test_a_segment_may_outgrow_its_manifest(
     store: Store, medium: MemoryMedium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = growing(store, 2)
-    monkeypatch.setattr("gitml.store.rewrite.EMBEDDED_LIMIT_BYTES", 10)
+    monkeypatch.setattr("gitml.store.relocation.rewrite.EMBEDDED_LIMIT_BYTES", 10)
     assert EMBEDDED_LIMIT_BYTES > 10 and not list(medium.list(layout.SEGMENTS))
     run(store)
     assert len(list(medium.list(layout.SEGMENTS))) == 2

@@ -10,17 +10,17 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, lay_out, noise, reachable, text
 
 from gitml.errors import InvalidInput, StoreUnavailable
-from gitml.store import layout
-from gitml.store.cache import Cache, CacheOptions, Kind
-from gitml.store.copies import Expected, Origins
-from gitml.store.medium import Medium
-from gitml.store.memory import MemoryMedium
-from gitml.store.repack import plan_repack, repack
-from gitml.store.repair import Repair, repair
-from gitml.store.replicate import replicate
-from gitml.store.root import Root
+from gitml.store.care.copies import Expected, Origins
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.care.repair import Repair, repair
+from gitml.store.care.replicate import replicate
+from gitml.store.care.verify import verify_store
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.cache import Cache, CacheOptions, Kind
+from gitml.store.media.medium import Medium
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Claimed, Store
-from gitml.store.verify import verify_store
 
 ONE = {
     "a": noise(300_000, 1),
@@ -355,7 +355,7 @@ def test_damage_that_no_version_needs_is_told_and_left() -> None:
 def test_a_file_that_changes_under_the_hands_does_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gitml.store import survivors
+    from gitml.store.care import survivors
 
     store = made()
     lay_out(tmp_path / "two", TWO)

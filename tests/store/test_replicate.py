@@ -9,16 +9,16 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, key, noise, reachable
 
 from gitml.errors import Conflict, IntegrityError, InvalidInput, NotFound, PolicyRefused, StoreUnavailable
-from gitml.store import layout
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Medium
-from gitml.store.memory import MemoryMedium
-from gitml.store.purge import plan_purge, purge
-from gitml.store.repack import plan_repack, repack
-from gitml.store.replicate import Replication, replicate
-from gitml.store.root import Root
+from gitml.store.care.purge import plan_purge, purge
+from gitml.store.care.repack import plan_repack, repack
+from gitml.store.care.replicate import Replication, replicate
+from gitml.store.care.verify import verify_store
+from gitml.store.formats.root import Root
+from gitml.store.media import layout
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Medium
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Claimed, Store
-from gitml.store.verify import verify_store
 
 ONE = {"a": noise(300_000, 1), "b": b"small", "none": b""}
 TWO = ONE | {"c": noise(90_000, 2)}

@@ -12,13 +12,13 @@ import pytest
 from support.store import Died, Fault, FaultyMedium, MadeSource, When, key, noise, reachable, text
 
 from gitml.errors import GitMLError, NoSpace, OutcomeUnknown
-from gitml.store import layout
-from gitml.store.folder import FolderMedium
-from gitml.store.medium import Medium
-from gitml.store.memory import MemoryMedium
-from gitml.store.packing import PACK_BYTES
-from gitml.store.root import decode_root
+from gitml.store.formats.root import decode_root
+from gitml.store.media import layout
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.medium import Medium
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Claimed, Store
+from gitml.store.write.packing import PACK_BYTES
 
 OLD = {"kept": noise(200_000, 1), "w": noise(500_000, 2)}
 NEW = {"kept": OLD["kept"], "w": OLD["w"][:250_000] + text(99_000, 3) + OLD["w"][250_000:], "x": noise(1, 4)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitml.store.retry import Failure, FailureKind, Patience
+from gitml.store.media.retry import Failure, FailureKind, Patience
 
 BUSY = Failure(kind=FailureKind.BUSY, reason="busy")
 

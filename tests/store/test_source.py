@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.store import lay_out
 
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound
-from gitml.store.source import BLOCK_BYTES, FolderSource, SourceFile
+from gitml.store.write.source import BLOCK_BYTES, FolderSource, SourceFile
 
 
 def read(source: FolderSource) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.store import lay_out
 
-from gitml.store.memory import MemoryMedium
-from gitml.store.source import FolderSource
-from gitml.store.sourcecache import SourceCache
+from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Root, Store
+from gitml.store.write.source import FolderSource
+from gitml.store.write.sourcecache import SourceCache
 
 FILES = {f"d{n % 7}/f{n:04}.bin": bytes([n % 251]) * (n + 1) for n in range(1500)}
 
@@ -34,7 +34,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             found.append(Path(path).name)
         return real(path, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("gitml.store.source.os.open", spy)
+    monkeypatch.setattr("gitml.store.write.source.os.open", spy)
     return found
 
 

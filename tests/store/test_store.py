@@ -16,16 +16,16 @@ from support.store import FaultyMedium, MadeSource, key, lay_out, noise, reachab
 
 from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, StoreUnavailable
 from gitml.model.digest import tree_digest
-from gitml.store import layout
-from gitml.store.elapsed import Moment
-from gitml.store.folder import FolderMedium
-from gitml.store.manifest import EMBEDDED_LIMIT_BYTES
-from gitml.store.memory import MemoryMedium
-from gitml.store.pack import split_pack
-from gitml.store.relocate import load_manifest, load_segment, used_objects
-from gitml.store.root import Root, encode_root
-from gitml.store.source import FolderSource
+from gitml.store.formats.manifest import EMBEDDED_LIMIT_BYTES
+from gitml.store.formats.pack import split_pack
+from gitml.store.formats.root import Root, encode_root
+from gitml.store.media import layout
+from gitml.store.media.folder import FolderMedium
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.relocation.elapsed import Moment
+from gitml.store.relocation.relocate import load_manifest, load_segment, used_objects
 from gitml.store.store import Claimed, Store, Taken, open_store
+from gitml.store.write.source import FolderSource
 
 MIXED = {
     "empty": b"",

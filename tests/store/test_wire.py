@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from gitml.errors import GitMLError, IntegrityError, InvalidInput
 from gitml.model.digest import Digest
-from gitml.store import codec
-from gitml.store.manifest import Manifest, Row, decode_manifest, encode_manifest, listing_digest
-from gitml.store.pack import PackRef, decode_footer, encode_footer, pack_tail, split_pack
-from gitml.store.root import Root, decode_root, encode_root
-from gitml.store.segment import Segment, decode_segment, encode_segment, ends_segment
+from gitml.store.formats import codec
+from gitml.store.formats.manifest import Manifest, Row, decode_manifest, encode_manifest, listing_digest
+from gitml.store.formats.pack import PackRef, decode_footer, encode_footer, pack_tail, split_pack
+from gitml.store.formats.root import Root, decode_root, encode_root
+from gitml.store.formats.segment import Segment, decode_segment, encode_segment, ends_segment
 
 PACK = PackRef(id=b"p" * 32, size_bytes=1000, footer_bytes=50)
 SEGMENT = Segment(

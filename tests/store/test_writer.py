@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from gitml.store.dedup import KnownChunks, PackWindow
-from gitml.store.pack import Footer, PackRef, decode_footer, encode_footer
-from gitml.store.writer import Probe
+from gitml.store.formats.pack import Footer, PackRef, decode_footer, encode_footer
+from gitml.store.write.dedup import KnownChunks, PackWindow
+from gitml.store.write.writer import Probe
 
 _MEASURED = """
 import random, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 from support.store import key
-from gitml.store.folder import FolderMedium
-from gitml.store.source import FolderSource
+from gitml.store.media.folder import FolderMedium
+from gitml.store.write.source import FolderSource
 from gitml.store.store import Store
 folder, store = Path(sys.argv[1]), Store(FolderMedium(sys.argv[2]))
 store.claim(key(), store.write(FolderSource([folder])))

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitml.model.digest import Digest
-from gitml.store import codec, layout, wire
-from gitml.store.manifest import Manifest, Row, encode_manifest
-from gitml.store.memory import MemoryMedium
-from gitml.store.pack import PackRef, encode_footer, pack_tail
-from gitml.store.root import Root
-from gitml.store.segment import Segment, encode_segment
+from gitml.store.formats import codec, wire
+from gitml.store.formats.manifest import Manifest, Row, encode_manifest
+from gitml.store.formats.pack import PackRef, encode_footer, pack_tail
+from gitml.store.formats.root import Root
+from gitml.store.formats.segment import Segment, encode_segment
+from gitml.store.media import layout
+from gitml.store.media.memory import MemoryMedium
 
 
 def sha(data: bytes) -> bytes:

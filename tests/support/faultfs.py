@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TypeVar
 
 from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, OutcomeUnknown, StoreUnavailable
-from gitml.store.medium import Buffers, Medium, PutOutcome
+from gitml.store.media.medium import Buffers, Medium, PutOutcome
 
 _Result = TypeVar("_Result")
 

@@ -12,9 +12,9 @@ from functools import cache
 import pytest
 from servers.running import AZURITE_ACCOUNT, AZURITE_KEY, NotInstalledError, Server, running
 
-from gitml.store.medium import Medium
-from gitml.store.opening import open_medium
-from gitml.store.remote_options import RemoteOptions
+from gitml.store.media.medium import Medium
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
 
 BUCKET = "team-ml"
 SCHEMES = {"moto": "s3", "azurite": "az", "ceph": "s3"}

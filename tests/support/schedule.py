@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from gitml.store.medium import Buffers, Medium, PutOutcome
+from gitml.store.media.medium import Buffers, Medium, PutOutcome
 
 
 class Schedule:

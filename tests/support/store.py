@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from gitml.errors import GitMLError, OutcomeUnknown, StoreUnavailable
 from gitml.model.names import AssetId, Version, VersionId
-from gitml.store.medium import Buffers, Medium, PutOutcome
-from gitml.store.root import RootKey
+from gitml.store.formats.root import RootKey
+from gitml.store.media.medium import Buffers, Medium, PutOutcome
 
 _T = TypeVar("_T")
 
@@ -176,12 +176,12 @@ def lay_out(folder: Path, contents: dict[str, bytes]) -> Path:
 
 def reachable(medium: Medium, root_name: str) -> dict[str, bytes]:
     """The tree that a root names, read with nothing but the wire formats: path -> bytes."""
-    from gitml.store import layout
-    from gitml.store.codec import decode_chunk
-    from gitml.store.manifest import decode_manifest
-    from gitml.store.pack import split_pack
-    from gitml.store.root import decode_root
-    from gitml.store.segment import decode_segment
+    from gitml.store.formats.codec import decode_chunk
+    from gitml.store.formats.manifest import decode_manifest
+    from gitml.store.formats.pack import split_pack
+    from gitml.store.formats.root import decode_root
+    from gitml.store.formats.segment import decode_segment
+    from gitml.store.media import layout
 
     root = decode_root(medium.get(root_name), root_name)
     name = layout.manifest_name(root.manifest)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitml.store.entries import FileEntry
-from gitml.store.medium import Buffer, Buffers, Medium, PutOutcome
-from gitml.store.memory import MemoryMedium
-from gitml.store.reader import TreeReader
-from gitml.store.root import Root
+from gitml.store.formats.root import Root
+from gitml.store.media.medium import Buffer, Buffers, Medium, PutOutcome
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.read.entries import FileEntry
+from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
 
 LABEL = "models/digits@3"

@@ -13,7 +13,7 @@ from gitml.model.findings import FileFormat, Finding, FindingKind, Grade, Inspec
 from gitml.model.names import VersionId
 from gitml.registry.inspection import csv_table, formats, models, parquet_table
 from gitml.registry.inspection.archive import UninspectableError
-from gitml.store.entries import FileEntry
+from gitml.store.read.entries import FileEntry
 
 INSPECTED_TYPES: Final = ("models", "datasets")
 _MAX_LISTED: Final = 10_000

@@ -1,0 +1,1 @@
+"""Data that stays where it is: listed, watched and read, never believed."""

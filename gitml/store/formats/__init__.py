@@ -1,0 +1,1 @@
+"""What objects look like, byte by byte: chunks, packs, segments, manifests and roots."""

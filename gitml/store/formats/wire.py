@@ -1,0 +1,119 @@
+"""What the formats of packs, segments and manifests have in common.
+
+Each is a msgpack map with string keys, in shortest encodings and without extension types. Version (`v`) and
+features (`f`) say who can read it; a feature is written as `NAME>=VERSION`, where VERSION is the first
+GitML that knows it. Objects are named by the SHA-256 of their stored bytes, so integrity is judged first:
+an object that is intact and yet unknown comes from a newer GitML.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from gitml.errors import IntegrityError, InvalidInput
+from gitml.store.media.medium import Buffer
+
+VERSION = 1
+DIGEST_BYTES = 32
+KNOWN_FEATURES: frozenset[str] = frozenset()
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+_T = TypeVar("_T", bound="Envelope")
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Envelope(msgspec.Struct):
+    """The two fields that every format begins with; they are judged before any other."""
+
+    v: int
+    f: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """Bytes and the id that names them."""
+
+    id: bytes
+    data: bytes
+
+    @property
+    def hex(self) -> str:
+        """The id as it stands in an object's name."""
+        return self.id.hex()
+
+
+def stored(data: bytes) -> StoredObject:
+    """An object named by its own bytes."""
+    return StoredObject(id=hashlib.sha256(data).digest(), data=data)
+
+
+def encode(value: object) -> bytes:
+    """Msgpack of a struct or of plain lists."""
+    return _encoder.encode(value)
+
+
+def decode(data: Buffer, shape: type[_T], what: str) -> _T:
+    """Parse an intact object of a version and of features that this GitML knows.
+
+    Raises:
+        InvalidInput: It needs a newer GitML.
+        IntegrityError: It is not of this shape.
+    """
+    try:
+        envelope = msgspec.msgpack.decode(data, type=Envelope)
+        check_readable(envelope.v, envelope.f, what)
+        return msgspec.msgpack.decode(data, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(what, str(error)) from error
+
+
+def check_id(data: Buffer, expected: bytes | None, what: str) -> None:
+    """Compare bytes with the id that names them.
+
+    Raises:
+        IntegrityError: They are not the same.
+    """
+    if expected is not None and hashlib.sha256(data).digest() != expected:
+        raise IntegrityError(
+            f"{what} is damaged: its bytes do not match its name",
+            code="object-damaged",
+            hint="gitml store verify",
+            context={"object": what},
+        )
+
+
+def check_readable(version: int, features: Sequence[str], what: str) -> None:
+    """Judge version and features.
+
+    Raises:
+        InvalidInput: It needs a newer GitML.
+    """
+    if version != VERSION:
+        raise needs_newer(f"{what} has format version {version}", f"{version}.0")
+    for feature in features:
+        if feature not in KNOWN_FEATURES:
+            name, _, since = feature.partition(">=")
+            raise needs_newer(f"{what} uses {name!r}", since or "the one that wrote it")
+
+
+def needs_newer(message: str, since: str) -> InvalidInput:
+    """The error for an intact object that only a newer GitML can read."""
+    return InvalidInput(
+        f"{message}, which needs GitML >= {since}", code="needs-newer", hint="pip install --upgrade gitml"
+    )
+
+
+def malformed(what: str, reason: str) -> IntegrityError:
+    """The error for bytes that match their name, or have none, and are not of their format."""
+    return IntegrityError(
+        f"{what} is malformed: {reason}",
+        code="object-malformed",
+        hint="gitml store verify",
+        context={"object": what},
+    )

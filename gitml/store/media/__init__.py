@@ -1,0 +1,1 @@
+"""Where objects are kept: the contract of a medium, and every place that keeps it."""

@@ -1,0 +1,393 @@
+"""Azure Blob Storage and ADLS, by adlfs: one attempt of each call.
+
+adlfs finds the credentials; the connection is made here, because its own would retry create-only writes and cut
+objects of a pack's size into several requests. This module is imported only where a store is on Azure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import fsspec.asyn
+from adlfs import AzureBlobFileSystem
+from azure.core import MatchConditions
+from azure.core import exceptions as sdk
+from azure.core.credentials import AzureSasCredential
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob.aio import BlobClient, BlobServiceClient
+
+from gitml.errors import AccessDenied, UsageError
+from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.store.media.aborted import hush
+from gitml.store.media.identity import Identity, masked
+from gitml.store.media.medium import Flight
+from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
+from gitml.store.media.remote_options import RemoteOptions
+from gitml.store.media.retry import Failure, FailureKind
+
+_CONNECT_S: Final = 10
+_ONE_REQUEST_BYTES: Final = 256 << 20
+_BLOCK_BYTES: Final = 256 << 10
+_PAGE_OBJECTS: Final = 1000
+
+_BUSY: Final = {"ServerBusy", "OperationTimedOut", "AccountIsBeingCreated", "ContainerBeingDeleted"}
+_NO_SPACE: Final = {"AccountLimitExceeded", "InsufficientStorage", "AccountRequiresMoreCapacity"}
+_HINTS: Final[Mapping[str, str]] = {
+    "AuthenticationFailed": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS, and this machine's clock",
+    "AuthorizationPermissionMismatch": "the identity needs the role Storage Blob Data Contributor",
+    "AuthorizationFailure": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS; or the account's firewall refuses this machine",
+}
+
+_SOURCES: Final = (
+    "a connection string (your settings, AZURE_STORAGE_CONNECTION_STRING)",
+    "an account key (AZURE_STORAGE_ACCOUNT_KEY)",
+    "a shared access signature (your settings, AZURE_STORAGE_SAS_TOKEN)",
+    "a service principal (AZURE_STORAGE_CLIENT_ID, …_SECRET and …_TENANT_ID)",
+    "the default chain of Azure identities (environment, workload, managed identity, Azure CLI, PowerShell, azd)",
+)
+
+# What the present task sends, in a list that is emptied afterwards: connections keep the context they were made in.
+_sending: ContextVar[list[UploadBody]] = ContextVar("sending")
+
+
+class AzureClient:
+    """One container of one storage account.
+
+    Args:
+        url: The location; where it names no account, the environment does.
+        options: Server and secrets, where the SDK's chain does not have them.
+
+    Raises:
+        UsageError: Nothing says which storage account it is.
+        AccessDenied: The connection string is another account's.
+        InvalidInput: The server would be reached without TLS.
+    """
+
+    calls: Final = {
+        "head": "Get Blob Properties",
+        "get": "Get Blob",
+        "put": "Put Blob",
+        "delete": "Delete Blob",
+        "list": "List Blobs",
+    }
+    flight: Final = Flight()  # the SDK has a second copy of each body
+    meters_reads: Final = False  # the SDK's timeout between two reads of a socket does it
+
+    def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
+        secrets = _Secrets(options)
+        endpoint = options.endpoint_url or _endpoint(url) or secrets.endpoint
+        if endpoint is None:
+            raise UsageError(
+                f"{url} names no storage account, and neither does the environment",
+                code="no-account",
+                hint="write abfs://CONTAINER@ACCOUNT/…, or set AZURE_STORAGE_ACCOUNT_NAME",
+            )
+        endpoint = check_endpoint(endpoint, allow_http=options.allow_http)
+        secrets.check(endpoint)
+        hush()
+        self._container = url.bucket
+        self._url = f"{url} at {endpoint}" if options.endpoint_url or not url.account else str(url)
+        self._files = _Files(endpoint, secrets, options)
+        self._used = secrets.kind
+        self._identity = secrets.identity(endpoint)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that all calls run on."""
+        loop: asyncio.AbstractEventLoop = fsspec.asyn.get_loop()
+        return loop
+
+    @property
+    def url(self) -> str:
+        """The location, with the server where the location does not say it."""
+        return self._url
+
+    def _blob(self, key: str) -> BlobClient:
+        service: BlobServiceClient = self._files.service_client
+        return service.get_blob_client(self._container, key)
+
+    async def head(self, key: str, pin: Pin | None = None) -> Held:
+        found = await self._blob(key).get_blob_properties(**_pinned(pin))
+        mark = (found.metadata or {}).get(MARK)
+        return Held(size_bytes=found.size, mark=mark, etag=bare_etag(found.etag))
+
+    @asynccontextmanager
+    async def get(
+        self, key: str, start: int, end: int | None, pin: Pin | None = None
+    ) -> AsyncIterator[Reply]:
+        length = None if end is None else end - start
+        stream = await self._blob(key).download_blob(
+            start if start or length is not None else None, length, max_concurrency=1, **_pinned(pin)
+        )
+        span: str = stream.properties.content_range or ""
+        whole = int(span.rpartition("/")[2]) if "/" in span else stream.size
+
+        async def blocks() -> AsyncIterator[bytes]:
+            yield await stream.readall()
+
+        etag = bare_etag(stream.properties.etag)
+        yield Reply(start=start, size_bytes=stream.size, object_bytes=whole, blocks=blocks(), etag=etag)
+
+    async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
+        sending = [body]
+        _sending.set(sending)
+        try:
+            await self._blob(key).upload_blob(
+                body.joined(),
+                length=len(body),
+                overwrite=not create,
+                metadata={MARK: mark},
+                max_concurrency=1,
+            )
+        finally:
+            sending.clear()
+
+    async def delete(self, key: str) -> None:
+        await self._blob(key).delete_blob()
+
+    async def page(self, prefix: str, following: str | None, *, versions: bool = False) -> Page:
+        # Version ids are not asked for: an etag names the bytes of a blob as well.
+        container = self._files.service_client.get_container_client(self._container)
+        pages: Any = container.list_blobs(
+            name_starts_with=prefix or None, results_per_page=_PAGE_OBJECTS
+        ).by_page(following)
+        async for found in pages:
+            objects = [
+                Listed(key=blob.name, size_bytes=blob.size, etag=bare_etag(blob.etag)) async for blob in found
+            ]
+            return Page(objects=tuple(objects), following=pages.continuation_token or None)
+        return Page(objects=(), following=None)
+
+    async def renew(self) -> None:
+        """Nothing to do: the SDK refreshes tokens before they expire, and keys and signatures do not change."""
+
+    async def identity(self) -> Identity:
+        """Who one is: nobody has to be asked."""
+        return self._identity
+
+    def credentials(self) -> str:
+        """Which credentials were found."""
+        return self._used
+
+    def failure(self, error: Exception) -> Failure | None:
+        """See :class:`gitml.store.media.remote.Client`."""
+        if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
+            return _refusal(error)
+        return _trouble(error)
+
+
+def _pinned(pin: Pin | None) -> dict[str, Any]:
+    if pin is None or pin.etag is None:
+        return {}
+    return {"etag": f'"{pin.etag}"', "match_condition": MatchConditions.IfNotModified}
+
+
+class _Secrets:
+    """What the user's settings and the environment have, in the order in which it is used."""
+
+    def __init__(self, options: RemoteOptions) -> None:
+        text = options.connection_string or os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
+        pairs = (part.partition("=") for part in text.split(";") if part)
+        self.connection = {key.strip().lower(): value for key, _, value in pairs}
+        self.account = self.connection.get("accountname") or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
+        self.key = self.connection.get("accountkey") or os.environ.get("AZURE_STORAGE_ACCOUNT_KEY")
+        self.sas = (
+            self.connection.get("sharedaccesssignature")
+            or options.sas_token
+            or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
+        )
+
+    @property
+    def endpoint(self) -> str | None:
+        """Server of the account that the secrets belong to."""
+        if self.connection.get("blobendpoint"):
+            return self.connection["blobendpoint"]
+        if not self.account:
+            return None
+        scheme = self.connection.get("defaultendpointsprotocol", "https")
+        suffix = self.connection.get("endpointsuffix", "core.windows.net")
+        return f"{scheme}://{self.account}.blob.{suffix}"
+
+    @property
+    def kind(self) -> str:
+        """What they are, in words."""
+        source = "a connection string" if self.connection else "the environment (AZURE_STORAGE_…)"
+        if self.key:
+            return f"the account key of {source}"
+        if self.sas:
+            return "a shared access signature"
+        if os.environ.get("AZURE_STORAGE_CLIENT_ID"):
+            return "a service principal (AZURE_STORAGE_CLIENT_ID)"
+        return "the default chain of Azure identities"
+
+    def identity(self, endpoint: str) -> Identity:
+        """Where was looked, and whose secrets were found."""
+        found = [
+            bool(self.connection),
+            bool(self.key),
+            bool(self.sas),
+            bool(os.environ.get("AZURE_STORAGE_CLIENT_ID")),
+            True,
+        ]
+        account = f"account {self.account or urlsplit(endpoint).netloc.partition('.')[0]}"
+        client = os.environ.get("AZURE_STORAGE_CLIENT_ID")
+        by_client = client and not (self.key or self.sas)
+        return Identity(
+            tried=_SOURCES[: found.index(True) + 1],
+            used=self.kind,
+            who=f"{account}, client {masked(str(client))}" if by_client else account,
+        )
+
+    def check(self, endpoint: str) -> None:
+        """Refuse to show one account's connection string to another server."""
+        own = self.endpoint if self.connection else None
+        if own is not None and urlsplit(own).netloc != urlsplit(endpoint).netloc:
+            raise AccessDenied(
+                f"the connection string is for {urlsplit(own).netloc}, and the store is at {endpoint}",
+                code="other-account",
+                hint="unset AZURE_STORAGE_CONNECTION_STRING, or set that of the store's account",
+            )
+
+
+class _Files(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no types
+    """adlfs with a connection of our own."""
+
+    cachable = False
+
+    def __init__(self, endpoint: str, secrets: _Secrets, options: RemoteOptions) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        account = secrets.account or urlsplit(endpoint).netloc.partition(".")[0]
+        super().__init__(
+            account_name=account,
+            account_key=secrets.key,
+            sas_token=None if secrets.key else secrets.sas,
+            default_fill_cache=False,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def do_connect(self) -> None:
+        """See adlfs; the credentials are there already."""
+        self.connection_string = None
+        credential: Any = self.credential
+        if self.account_key:
+            credential = {"account_name": self.account_name, "account_key": self.account_key}
+        elif self.sas_token:
+            credential = AzureSasCredential(self.sas_token.removeprefix("?"))
+        self.service_client = BlobServiceClient(
+            self._endpoint,
+            credential=credential,
+            retry_total=0,
+            max_single_put_size=_ONE_REQUEST_BYTES,
+            max_single_get_size=_ONE_REQUEST_BYTES,
+            transport=AioHttpTransport(
+                session=_Session(),
+                connection_timeout=_CONNECT_S,
+                read_timeout=self._options.stall_s,
+                connection_data_block_size=_BLOCK_BYTES,
+            ),
+        )
+
+
+class _Session:
+    """What the SDK sends requests by: a body of bytes goes out in blocks, so that a stall is seen.
+
+    The SDK wants one run of bytes to sign and to measure; sent in one piece nobody could tell whether it moves.
+    """
+
+    auto_decompress: Final = False
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(self, method: str, url: str, *, data: Any = None, **arguments: Any) -> Any:
+        """See aiohttp."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+            )
+        for body in _sending.get([]):
+            if isinstance(data, bytes) and len(data) == len(body):
+                data = body
+        return await self._session.request(method, url, data=data, **arguments)
+
+    async def __aenter__(self) -> _Session:
+        return self
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def _endpoint(url: StoreUrl) -> str | None:
+    """The server that an `abfs` location names; ADLS answers the same calls under its blob name."""
+    if not url.account:
+        return None
+    account, _, rest = url.account.partition(".")
+    _, _, suffix = rest.partition(".")
+    return f"https://{account}.blob.{suffix or 'core.windows.net'}"
+
+
+def _refusal(error: sdk.HttpResponseError) -> Failure:
+    """What an answer of the server means."""
+    status = error.status_code or 0
+    said = getattr(error, "error_code", None) or ""
+    code = str(getattr(said, "value", said))  # those that the SDK knows are members of an enumeration
+    reason = f"{status} {code} {error.reason or ''}".strip()
+    headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
+    if code == "ContainerNotFound":
+        return Failure(
+            kind=FailureKind.REFUSED,
+            reason="there is no such container",
+            code="bucket-missing",
+            hint="create the container, or correct the store's URL",
+        )
+    if status == 404:
+        return Failure(kind=FailureKind.ABSENT, reason=reason)
+    if code in ("BlobAlreadyExists", "ConditionNotMet") or status == 412:
+        return Failure(kind=FailureKind.EXISTS, reason=reason)
+    if status == 416:
+        return Failure(kind=FailureKind.RANGE, reason=reason)
+    if code in _NO_SPACE or status == 507:
+        return Failure(kind=FailureKind.NO_SPACE, reason=reason)
+    if code in _BUSY or status in (409, 429, 503):
+        wait = headers.get("Retry-After", "")
+        return Failure(
+            kind=FailureKind.BUSY, reason=reason, retry_after_s=float(wait) if wait.isdecimal() else None
+        )
+    if status in (401, 403):
+        return Failure(kind=FailureKind.DENIED, reason=reason, hint=_HINTS.get(code))
+    if status >= 500 and status != 501:
+        return Failure(kind=FailureKind.LOST, reason=reason)
+    return Failure(kind=FailureKind.REFUSED, reason=reason, code="call-refused", hint=_HINTS.get(code))
+
+
+def _trouble(error: BaseException) -> Failure | None:
+    """What trouble on the way means."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, sdk.ClientAuthenticationError):
+        return Failure(
+            kind=FailureKind.DENIED,
+            reason=str(error).partition("\n")[0],
+            code="no-credentials",
+            hint="set AZURE_STORAGE_CONNECTION_STRING, or log in with `az login`",
+        )
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientSSLError):
+        return Failure(
+            kind=FailureKind.DENIED, reason=reason, code="tls", hint="check the server's certificate"
+        )
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Failure(kind=FailureKind.UNREACHED, reason=reason)
+    if isinstance(error, sdk.AzureError | aiohttp.ClientError | OSError | TimeoutError):
+        return Failure(kind=FailureKind.LOST, reason=reason)
+    return None

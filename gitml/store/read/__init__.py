@@ -1,0 +1,1 @@
+"""From a root to the bytes of files, each step checked."""

@@ -1,0 +1,460 @@
+"""Fetching many files at once: packs in order, each read once, by one bounded pool with flat memory.
+
+A worker takes the next pack, reads it, and cuts its work into slices of a few MiB that any worker may do: check the
+chunks, hand small files to the sink whole, write the parts of large ones where they belong. A large file's digest is
+taken as its beginning fills up, by whichever worker fills it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from array import array
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from gitml.errors import GitMLError
+from gitml.store.formats.pack import PackRef
+from gitml.store.media import layout
+from gitml.store.media.medium import Buffer
+from gitml.store.read.entries import FileEntry, Sink, Target
+from gitml.store.read.naming import damaged, naming
+from gitml.store.read.packs import KnownFooter, PackBody, PackReader
+
+_WHOLE_BYTES: Final = 2 << 20  # larger files are written in steps
+_SLICE_BYTES: Final = 4 << 20
+_SLICE_FILES: Final = 512
+_BLOCK_BYTES: Final = 1 << 20
+_STRIDE: Final = 4
+
+
+class Located(Protocol):
+    """An entry and where its chunks lie."""
+
+    @property
+    def entry(self) -> FileEntry: ...
+
+    @property
+    def runs(self) -> Sequence[tuple[PackRef, int, int]]: ...
+
+
+class Advance(Protocol):
+    """Told what was done."""
+
+    def __call__(self, *, size_bytes: int, files: int) -> None: ...
+
+
+@dataclass(slots=True)
+class _PackWork:
+    """What is wanted of a pack: (file, run, first chunk, chunks), flat."""
+
+    ref: PackRef
+    pieces: array[int] = field(default_factory=lambda: array("I"))
+    wanted_bytes: int = 0
+    run_bytes: dict[tuple[int, int], int] = field(default_factory=dict)
+    begun: bool = False
+    ready: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A pack in memory, and how many slices of it are still to do."""
+
+    body: PackBody
+    size_bytes: int
+    slices: int = 0
+
+
+@dataclass(slots=True)
+class _Slice:
+    """Work on chunks of one pack: whole files (file, first, chunks) or a part of one growing file."""
+
+    held: _Held
+    files: list[tuple[int, int, int]] = field(default_factory=list)
+    growing: _Growing | None = None
+    offset: int = 0
+    first: int = 0
+    chunks: int = 0
+
+
+class _Growing:
+    """A file that is written in several steps; its digest follows the part that is complete from the start."""
+
+    def __init__(self, entry: FileEntry, target: Target) -> None:
+        self.entry = entry
+        self._target = target
+        self._lock = threading.Lock()
+        self._hasher = hashlib.sha256()
+        self._hashed = 0
+        self._front = 0
+        self._islands: dict[int, int] = {}
+        self._busy = False
+        self._writers = 0
+        self._closed = False
+
+    def write(self, offset: int, parts: Sequence[Buffer], size_bytes: int) -> bool:
+        """Write parts, and take the digest as far as that is possible; True when the file is complete and right."""
+        with self._lock:
+            in_order = not self._busy and offset == self._hashed
+            self._busy = self._busy or in_order
+            self._writers += 1
+        self._target.write(offset, parts)
+        if in_order:
+            for part in parts:
+                self._hasher.update(part)
+            self._hashed += size_bytes
+        with self._lock:
+            self._writers -= 1
+            self._islands[offset] = offset + size_bytes
+            while (end := self._islands.pop(self._front, None)) is not None:
+                self._front = end
+            if not in_order:
+                if self._busy or self._hashed >= self._front:
+                    return False
+                self._busy = True
+        return self._follow()
+
+    def discard(self) -> None:
+        """Give the file up, unless it is complete."""
+        if not self._closed:
+            self._closed = True
+            self._target.discard()
+
+    def _follow(self) -> bool:
+        """Hash what was written beyond the hashed part; the caller made it busy."""
+        buffer: memoryview | None = None
+        while True:
+            with self._lock:
+                front = self._front
+                if self._hashed >= front:
+                    self._busy = False
+                    break
+            if buffer is None:
+                buffer = memoryview(bytearray(_BLOCK_BYTES))
+            while self._hashed < front:
+                count = self._target.read_into(
+                    self._hashed, buffer[: min(_BLOCK_BYTES, front - self._hashed)]
+                )
+                if not count:
+                    raise OSError(f"{self.entry.path} became shorter while it was written")
+                self._hasher.update(buffer[:count])
+                self._hashed += count
+        with self._lock:
+            if self._closed or self._hashed != self.entry.size_bytes:
+                return False
+            self._closed = True
+        if self._hasher.digest() != self.entry.digest:
+            self._target.discard()
+            raise _WrongDigest
+        self._target.finish()
+        return True
+
+
+class _WrongDigest(Exception):  # noqa: N818
+    pass
+
+
+class Fetch:
+    """One bulk read.
+
+    Args:
+        label: Names the asset in errors.
+        jobs: Number of threads; None takes one for each processor, at most 8.
+    """
+
+    def __init__(
+        self,
+        packs: PackReader,
+        located: Iterable[Located],
+        sink: Sink,
+        *,
+        label: str,
+        jobs: int | None = None,
+        advance: Advance | None = None,
+    ) -> None:
+        self._packs = packs
+        self._sink = sink
+        self._label = label
+        self._advance = advance
+        self._jobs = jobs or max(2, min(8, os.cpu_count() or 1))
+        self._entries: list[FileEntry] = []
+        self._several: dict[int, Sequence[tuple[PackRef, int, int]]] = {}
+        self._works: dict[bytes, _PackWork] = {}
+        self._empty: list[FileEntry] = []
+        self._growing: dict[int, _Growing] = {}
+        self._reached: dict[int, tuple[int, int]] = {}
+        self._changed = threading.Condition()
+        self._slices: deque[_Slice] = deque()
+        self._active = 0
+        self._in_flight = 0
+        self._flight_bytes = packs.flight.reading_bytes
+        self._error: BaseException | None = None
+        for one in located:
+            self._add(one)
+        packs.spare_bytes = sum(entry.size_bytes for entry in (*self._entries, *self._empty))
+        self._waiting = deque(self._works.values())
+
+    def run(self) -> None:
+        """Do it.
+
+        Raises:
+            IntegrityError: A file cannot be had as it was registered; others may have reached the sink.
+        """
+        for entry in self._empty:
+            if entry.size_bytes or entry.digest != hashlib.sha256().digest():
+                raise damaged("the segment names no chunks for it", self._label, layout.SEGMENTS, entry.path)
+            self._sink.whole(entry, ())
+            self._done(entry.size_bytes, 1)
+        count = min(self._jobs, max(1, len(self._works) * 8))
+        threads = [
+            threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(count - 1)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._work()
+        finally:
+            with self._changed:
+                if self._error is None and (self._slices or self._waiting):
+                    self._error = KeyboardInterrupt()
+                self._changed.notify_all()
+            for thread in threads:
+                thread.join()
+            for growing in self._growing.values():
+                growing.discard()
+        if self._error is not None:
+            raise self._error
+
+    def _add(self, one: Located) -> None:
+        entry, runs = one.entry, one.runs
+        if not runs:
+            self._empty.append(entry)
+            return
+        number = len(self._entries)
+        self._entries.append(entry)
+        if len(runs) > 1:
+            self._several[number] = runs
+        for which, (ref, first, chunks) in enumerate(runs):
+            work = self._works.get(ref.id)
+            if work is None:
+                work = self._works[ref.id] = _PackWork(ref)
+            work.pieces.extend((number, which, first, chunks))
+            if len(runs) == 1:
+                work.wanted_bytes += entry.size_bytes
+
+    def _work(self) -> None:
+        while True:
+            task = self._next()
+            if task is None:
+                return
+            try:
+                if isinstance(task, _Slice):
+                    self._do(task)
+                else:
+                    self._load(task)
+            except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                with self._changed:
+                    self._error = self._error or error
+            finally:
+                if isinstance(task, _PackWork):
+                    task.ready.set()
+                with self._changed:
+                    self._active -= 1
+                    if isinstance(task, _Slice):
+                        self._release(task.held)
+                    self._changed.notify_all()
+
+    def _next(self) -> _Slice | _PackWork | None:
+        with self._changed:
+            while self._error is None:
+                if self._slices:
+                    self._active += 1
+                    return self._slices.popleft()
+                if self._waiting:
+                    size = self._waiting[0].ref.size_bytes
+                    if not self._in_flight or self._in_flight + size <= self._flight_bytes:
+                        self._in_flight += size
+                        self._active += 1
+                        work = self._waiting.popleft()
+                        work.begun = True
+                        return work
+                elif not self._active:
+                    return None
+                self._changed.wait()
+            return None
+
+    def _release(self, held: _Held) -> None:
+        held.slices -= 1
+        if not held.slices:
+            self._in_flight -= held.size_bytes
+            self._packs.recycle(held.body)
+
+    def _load(self, work: _PackWork) -> None:
+        """Read a pack, and cut its work into slices."""
+        pieces = work.pieces
+        runs = [(pieces[at + 2], pieces[at + 3]) for at in range(0, len(pieces), _STRIDE)]
+        path = self._entries[pieces[0]].path
+        with naming(self._label, layout.pack_name(work.ref.hex), path):
+            body = self._packs.load(work.ref, runs, work.wanted_bytes)
+        self._measure(work, body.known, body.name)
+        work.ready.set()
+        held = _Held(body, work.ref.size_bytes)
+        del body
+        slices = self._cut(work, held)
+        work.pieces = array("I")
+        with self._changed:
+            held.slices = len(slices)
+            self._slices.extend(slices)
+            self._changed.notify_all()
+
+    def _cut(self, work: _PackWork, held: _Held) -> list[_Slice]:
+        slices: list[_Slice] = []
+        current, current_bytes = _Slice(held), 0
+        pieces, known, chunks_known = work.pieces, held.body.known, held.body.known.footer.chunks
+        for at in range(0, len(pieces), _STRIDE):
+            number, which, first, chunks = pieces[at : at + _STRIDE]
+            entry = self._entries[number]
+            if first + chunks > chunks_known:
+                raise damaged("a run lies outside of its pack", self._label, held.body.name, entry.path)
+            size = known.raw_bytes(first, chunks)
+            if number not in self._several and size != entry.size_bytes:
+                raise self._wrong_size(entry, size, held)
+            if number in self._several or size > _WHOLE_BYTES:
+                slices.extend(self._cut_growing(number, which, first, chunks, held))
+                continue
+            current.files.append((number, first, chunks))
+            current_bytes += size
+            if current_bytes >= _SLICE_BYTES or len(current.files) >= _SLICE_FILES:
+                slices.append(current)
+                current, current_bytes = _Slice(held), 0
+        if current.files:
+            slices.append(current)
+        return slices
+
+    def _cut_growing(self, number: int, which: int, first: int, chunks: int, held: _Held) -> list[_Slice]:
+        entry, known = self._entries[number], held.body.known
+        offset = self._offset(number, which)
+        runs = self._several.get(number)
+        size = known.raw_bytes(first, chunks)
+        last = runs is None or which == len(runs) - 1
+        if offset + size > entry.size_bytes or (last and offset + size != entry.size_bytes):
+            raise self._wrong_size(entry, offset + size, held)
+        with self._changed:
+            growing = self._growing.get(number)
+            if growing is None:
+                growing = self._growing[number] = _Growing(entry, self._sink.begin(entry))
+        slices: list[_Slice] = []
+        begin, end = first, first + chunks
+        while begin < end:
+            stop, size = begin, 0
+            while stop < end and (size == 0 or size < _SLICE_BYTES):
+                size += known.footer.raw[stop]
+                stop += 1
+            slices.append(_Slice(held, growing=growing, offset=offset, first=begin, chunks=stop - begin))
+            offset += size
+            begin = stop
+        return slices
+
+    def _measure(self, work: _PackWork, known: KnownFooter, name: str) -> None:
+        """Note how long the runs of files in several runs are."""
+        if not self._several:
+            return
+        pieces, chunks_known = work.pieces, known.footer.chunks
+        for at in range(0, len(pieces), _STRIDE):
+            number, which, first, chunks = pieces[at : at + _STRIDE]
+            if number in self._several:
+                if first + chunks > chunks_known:
+                    raise damaged(
+                        "a run lies outside of its pack", self._label, name, self._entries[number].path
+                    )
+                work.run_bytes[number, which] = known.raw_bytes(first, chunks)
+
+    def _offset(self, number: int, which: int) -> int:
+        """Where a run's bytes begin in its file; the packs of the runs before it say how long those are."""
+        runs = self._several.get(number)
+        if runs is None or not which:
+            return 0
+        at, offset = self._reached.get(number, (0, 0))
+        if at > which:
+            at, offset = 0, 0
+        for step in range(at, which):
+            offset += self._run_bytes(number, step, runs[step][0])
+        self._reached[number] = (which, offset)
+        return offset
+
+    def _run_bytes(self, number: int, which: int, ref: PackRef) -> int:
+        work = self._works[ref.id]
+        if work.begun:
+            work.ready.wait()
+        known = work.run_bytes.get((number, which))
+        if known is None:
+            if self._error is not None:
+                raise self._error
+            name = layout.pack_name(ref.hex)
+            with naming(self._label, name, self._entries[number].path):
+                self._measure(work, self._packs.footer(ref), name)
+            known = work.run_bytes[number, which]
+        return known
+
+    def _do(self, task: _Slice) -> None:
+        body = task.held.body
+        if task.growing is None:
+            self._do_files(task, body)
+            return
+        growing = task.growing
+        with naming(self._label, body.name, growing.entry.path):
+            parts = [body.chunk(number) for number in range(task.first, task.first + task.chunks)]
+        size = sum(len(part) for part in parts)
+        try:
+            complete = growing.write(task.offset, parts, size)
+        except _WrongDigest:
+            raise self._wrong_digest(growing.entry, body) from None
+        self._done(size, 1 if complete else 0)
+
+    def _do_files(self, task: _Slice, body: PackBody) -> None:
+        ids, done = body.known.footer.ids, 0
+        for number, first, chunks in task.files:
+            entry = self._entries[number]
+            try:
+                if chunks == 1:
+                    parts = [body.chunk(first)]
+                    digest = ids[first * 32 : first * 32 + 32]
+                else:
+                    parts = [body.chunk(chunk) for chunk in range(first, first + chunks)]
+                    hasher = hashlib.sha256()
+                    for part in parts:
+                        hasher.update(part)
+                    digest = hasher.digest()
+            except GitMLError:
+                with naming(self._label, body.name, entry.path):
+                    raise
+            if digest != entry.digest:
+                raise self._wrong_digest(entry, body)
+            self._sink.whole(entry, parts)
+            done += entry.size_bytes
+        self._done(done, len(task.files))
+
+    def _wrong_digest(self, entry: FileEntry, body: PackBody) -> Exception:
+        return damaged(
+            "its chunks do not make the file that was registered",
+            self._label,
+            body.name,
+            entry.path,
+            code="file-damaged",
+        )
+
+    def _wrong_size(self, entry: FileEntry, size_bytes: int, held: _Held) -> Exception:
+        return damaged(
+            f"its chunks have {size_bytes} bytes, {entry.size_bytes} were registered",
+            self._label,
+            held.body.name,
+            entry.path,
+            code="file-size",
+        )
+
+    def _done(self, size_bytes: int, files: int) -> None:
+        if self._advance is not None:
+            self._advance(size_bytes=size_bytes, files=files)

@@ -1,0 +1,1 @@
+"""Another layout for a tree that keeps its identity, while others write and collect."""

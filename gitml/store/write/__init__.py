@@ -1,0 +1,1 @@
+"""From the files of a tree to packs, segments and a manifest."""

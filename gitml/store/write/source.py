@@ -1,0 +1,419 @@
+"""What a write reads: files in path order, each a stream of blocks.
+
+:class:`FolderSource` walks folders of the user's. It never follows a symbolic link unless asked to, opens
+nothing but regular files, and finds out when a file changes under its hands. User files are never mapped
+into memory: a mapped file that is cut short kills the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
+from gitml.model import paths as rules
+from gitml.model.shown import shown
+from gitml.store.media.pages import fresh_pages
+from gitml.store.write.sourcecache import SourceCache
+
+BLOCK_BYTES = 16 * 1024 * 1024
+_SMALL_BYTES = 1024 * 1024
+_FAULTS_SHOWN = 20
+_WARNINGS_SHOWN = 20
+_T = TypeVar("_T")
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class SourceFile(Protocol):
+    """A file to be stored."""
+
+    @property
+    def path(self) -> str:
+        """Its path in the tree."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size; what `blocks` gives adds up to it."""
+
+    @property
+    def digest(self) -> bytes | None:
+        """Its SHA-256, where that is known before reading."""
+
+    def blocks(self) -> Iterator[memoryview]:
+        """Its bytes in blocks of about 16 MiB, which the caller may keep; can be called again.
+
+        Raises:
+            Conflict: The file changed since it was listed, or while it was read.
+        """
+
+
+class Source(Protocol):
+    """The files of one tree."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know; complete after `totals` or `files`."""
+
+    def files(self) -> Iterator[SourceFile]:
+        """All files, in the byte order of their paths, names checked; can be called again."""
+
+    def totals(self) -> tuple[int, int] | None:
+        """Number of files and of bytes, where that can be told before reading."""
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A source that wants to know what its files hashed to."""
+
+    def learn(self, file: SourceFile, digest: bytes) -> None:
+        """Told each file's SHA-256 once its contents are stored, in path order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFile:
+    """A regular file of the user's, as it was when it was listed."""
+
+    path: str
+    size_bytes: int
+    location: str
+    status: os.stat_result
+    follow_links: bool = False
+    digest: bytes | None = None
+
+    def blocks(self) -> Iterator[memoryview]:
+        """See :class:`SourceFile`.
+
+        Raises:
+            Conflict: The file changed since it was listed, or while it was read.
+            AccessDenied: It may not be read.
+        """
+        flags = _OPEN if self.follow_links else _OPEN | os.O_NOFOLLOW
+        try:
+            handle = os.open(self.location, flags)
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            yield from self._read(handle)
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            os.close(handle)
+
+    def _read(self, handle: int) -> Iterator[memoryview]:
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode) or not self._is_same(before):
+            raise self._changed()
+        position = 0
+        while position < self.size_bytes:
+            want = min(BLOCK_BYTES, self.size_bytes - position)
+            block = _read_block(handle, want)
+            if len(block) < want:
+                raise self._changed()
+            position += want
+            if position == self.size_bytes:
+                self._check_end(handle, before)
+            yield block
+            del block  # not kept while the next one is read
+        if self.size_bytes == 0:
+            self._check_end(handle, before)
+
+    def _check_end(self, handle: int, before: os.stat_result) -> None:
+        after = os.fstat(handle)
+        if not self._is_same(after) or after.st_ctime_ns != before.st_ctime_ns or os.read(handle, 1):
+            raise self._changed()
+
+    def _is_same(self, status: os.stat_result) -> bool:
+        return status.st_size == self.size_bytes and status.st_mtime_ns == self.status.st_mtime_ns
+
+    def _changed(self) -> Conflict:
+        return Conflict(
+            f"{shown(self.path)} changed while it was read",
+            code="source-changed",
+            hint="let its writer finish, then run the command again",
+            context={"path": self.path},
+        )
+
+    def _failed(self, error: OSError) -> GitMLError:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+            return self._changed()
+        return _unreadable(self.path, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A name in a folder: a file or a folder to walk into."""
+
+    name: str
+    location: str
+    status: os.stat_result
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.status.st_mode)
+
+    @property
+    def sort_key(self) -> str:
+        return self.name + "/" if self.is_folder else self.name
+
+
+class FolderSource:
+    """Files and folders of the user's, as one tree.
+
+    Args:
+        paths: A folder gives its contents, a file its base name.
+        follow_links: Store what symbolic links point to; otherwise they are refused.
+        cache: Knows the digests of files that have not changed since they were last stored.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, follow_links: bool = False, cache: SourceCache | None = None
+    ) -> None:
+        self._paths = [Path(path) for path in paths]
+        self._cache = cache
+        self._follow_links = follow_links
+        self.warnings: list[str] = []
+        self._faults: list[GitMLError] = []
+        self._unnamed_warnings = 0
+        self._judged: dict[str, int] = {}  # folder -> hash of its names, where no rule objected to any
+
+    def totals(self) -> tuple[int, int]:
+        """Number of files and of bytes; finds every fault that `files` would find.
+
+        Raises:
+            InvalidInput: A name or a kind of file is refused; all such faults are named, up to some 20.
+            AccessDenied: A folder may not be read.
+            NotFound: A path does not exist.
+        """
+        files = size_bytes = 0
+        for file in self._checked(None):
+            files += 1
+            size_bytes += file.size_bytes
+        return files, size_bytes
+
+    def files(self) -> Iterator[SourceFile]:
+        """See :class:`Source`; faults are reported together at the end of the walk.
+
+        Raises:
+            InvalidInput: A name or a kind of file is refused, or there is no file at all.
+            AccessDenied: A folder may not be read.
+            NotFound: A path does not exist.
+        """
+        if self._cache is not None:
+            self._cache.begin()
+        yield from self._checked(self._cache)
+
+    def _checked(self, cache: SourceCache | None) -> Iterator[DiskFile]:
+        self.warnings, self._faults, self._unnamed_warnings = [], [], 0
+        empty = True
+        for file in self._walk("", self._top(), (), cache):
+            empty = False
+            yield file
+        self._report()
+        if self._unnamed_warnings:
+            self.warnings.append(f"and {self._unnamed_warnings} more files to be warned about")
+        if empty:
+            raise InvalidInput(
+                "there is no file to store: " + ", ".join(shown(str(path)) for path in self._paths),
+                code="empty-tree",
+                hint="name a folder with at least one file",
+            )
+
+    def learn(self, file: SourceFile, digest: bytes) -> None:
+        """See :class:`Learns`."""
+        if self._cache is not None and isinstance(file, DiskFile):
+            self._cache.note(file.path, file.status, digest)
+
+    def _top(self) -> list[_Found]:
+        found: list[_Found] = []
+        for path in self._paths:
+            entry = self._look(path.name or str(path), str(path), follow=self._follow_links)
+            if entry is None:
+                continue
+            if entry.is_folder:
+                found += self._scan(entry, "")
+            else:
+                found.append(entry)
+        first: dict[str, _Found] = {}
+        for entry in found:
+            self._try(rules.check_top_level, entry.name)
+            other = first.setdefault(entry.name, entry)
+            if other is not entry and other.location != entry.location:
+                self._fault(
+                    InvalidInput(
+                        f"{shown(other.location)} and {shown(entry.location)} would have one name here",
+                        code="path-collision",
+                        hint="put them into one folder under different names",
+                        context={"path": entry.name},
+                    )
+                )
+        return list(first.values())
+
+    def _walk(
+        self,
+        folder: str,
+        found: list[_Found],
+        above: tuple[tuple[int, int], ...],
+        cache: SourceCache | None,
+    ) -> Iterator[DiskFile]:
+        names = [entry.name for entry in found]
+        judged = hash(tuple(names))
+        is_judged = self._judged.get(folder) == judged
+        objections = self._objections
+        if not is_judged:
+            self._try(rules.check_siblings, names)
+        found.sort(key=lambda entry: entry.sort_key.encode(errors="surrogateescape"))
+        for entry in found:
+            path = folder + entry.name
+            if entry.is_folder:
+                identity = (entry.status.st_dev, entry.status.st_ino)
+                if identity in above:
+                    self._fault(_refused(path, "is a link to a folder that it lies in"))
+                    continue
+                inner = self._objections
+                yield from self._walk(path + "/", self._scan(entry, path + "/"), (*above, identity), cache)
+                objections += self._objections - inner
+            elif is_judged or self._try(rules.check_portable, path):
+                self._warn(path, entry.status, None if is_judged else rules.windows_problem(path))
+                yield DiskFile(
+                    path=path,
+                    size_bytes=entry.status.st_size,
+                    location=entry.location,
+                    status=entry.status,
+                    follow_links=self._follow_links,
+                    digest=None if cache is None else cache.known(path, entry.status),
+                )
+        if objections == self._objections:
+            self._judged[folder] = judged
+
+    @property
+    def _objections(self) -> int:
+        return len(self._faults) + len(self.warnings) + self._unnamed_warnings
+
+    def _scan(self, folder: _Found, path: str) -> list[_Found]:
+        try:
+            with os.scandir(folder.location) as entries:
+                names = [(entry.name, entry.path) for entry in entries]
+        except OSError as error:
+            self._fault(_unreadable(path or folder.location, error))
+            return []
+        looked = (
+            self._look(name, location, follow=self._follow_links, folder=path) for name, location in names
+        )
+        return [entry for entry in looked if entry is not None]
+
+    def _look(self, name: str, location: str, *, follow: bool, folder: str = "") -> _Found | None:
+        path = folder + name
+        try:
+            status = os.stat(location, follow_symlinks=follow)  # noqa: PTH116
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                self._fault(
+                    NotFound(
+                        f"{shown(location)} does not exist",
+                        code="path-missing",
+                        hint="name an existing file or folder",
+                        context={"path": path},
+                    )
+                    if not Path(location).is_symlink()
+                    else _refused(path, "is a symbolic link that leads nowhere")
+                )
+            else:
+                self._fault(_unreadable(path, error))
+            return None
+        mode = status.st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return _Found(name, location, status)
+        self._fault(_refused(path, f"is {_kind(mode)}"))
+        return None
+
+    def _warn(self, path: str, status: os.stat_result, reason: str | None) -> None:
+        if reason is None and not status.st_mode & stat.S_IXUSR:
+            return
+        if len(self.warnings) >= _WARNINGS_SHOWN:
+            self._unnamed_warnings += 1
+        elif reason is not None:
+            self.warnings.append(f"{shown(path)} cannot be placed on Windows: {reason}")
+        else:
+            self.warnings.append(f"{shown(path)} is executable, which is not kept")
+
+    def _try(self, check: Callable[[_T], None], value: _T) -> bool:
+        try:
+            check(value)
+        except InvalidInput as error:
+            self._fault(error)
+            return False
+        return True
+
+    def _fault(self, error: GitMLError) -> None:
+        self._faults.append(error)
+        if len(self._faults) >= _FAULTS_SHOWN:
+            self._report()
+
+    def _report(self) -> None:
+        if not self._faults:
+            return
+        first = self._faults[0]
+        if len(self._faults) == 1:
+            raise first
+        more = " (and perhaps more)" if len(self._faults) >= _FAULTS_SHOWN else ""
+        messages = [error.message for error in self._faults]
+        raise type(first)(
+            f"{len(messages)} files are refused{more}: " + "; ".join(messages),
+            code=first.code,
+            hint=first.hint,
+            context={"faults": messages},
+        )
+
+
+def _read_block(handle: int, size_bytes: int) -> memoryview:
+    """Up to so many bytes; fewer only at the end of the file."""
+    if size_bytes <= _SMALL_BYTES:
+        data = os.read(handle, size_bytes)
+        if len(data) == size_bytes:
+            return memoryview(data)
+        buffer = memoryview(bytearray(size_bytes))
+        buffer[: len(data)] = data
+        total = len(data)
+    else:
+        buffer, total = memoryview(fresh_pages(size_bytes)), 0
+    while total < size_bytes and (count := os.readv(handle, [buffer[total:]])):
+        total += count
+    return buffer[:total]
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link (--follow-links stores what it points to)"
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def _refused(path: str, reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"{shown(path)} {reason}",
+        code="not-regular",
+        hint="leave it out, or put a regular file in its place",
+        context={"path": path},
+    )
+
+
+def _unreadable(path: str, error: OSError) -> GitMLError:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return AccessDenied(
+            f"{shown(path)} may not be read: {reason}",
+            code="source-unreadable",
+            hint=f"get the right to read {shown(path)}",
+            context={"path": path},
+        )
+    return StoreUnavailable(
+        f"{shown(path)} could not be read: {reason}", code="source-unreadable", context={"path": path}
+    )
