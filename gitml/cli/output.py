@@ -42,13 +42,21 @@ class Styled(NamedTuple):
 
 Piece = str | Styled
 
+_GAP = 2  # blanks between the columns of a table
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Heading of a table's column; numbers stand right."""
+    """Heading of a table's column.
+
+    Attributes:
+        right: Whether its cells stand right, as numbers do.
+        spare: Whether a narrow terminal does without it: the higher the sooner, and never at 0.
+    """
 
     title: str
     right: bool = False
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,16 @@ class Printer:
         from rich import box
         from rich.table import Table
 
+        # Words are read in one piece: what a narrow terminal cannot show whole makes room for what matters more.
+        width = self._terminal.width
+        kept = list(range(len(heads)))
+        while not (roomy := _least_width(heads, body, kept) <= width):
+            spare = max(kept, key=lambda i: heads[i].spare)
+            if not heads[spare].spare:
+                break
+            kept.remove(spare)
+        left_out = [head.title for i, head in enumerate(heads) if i not in kept]
+        heads, body = [heads[i] for i in kept], [[row[i] for i in kept] for row in body]
         table = Table(
             box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
         )
@@ -172,20 +190,34 @@ class Printer:
             table.add_column(
                 head.title,
                 justify="right" if head.right else "left",
-                no_wrap=head.right or position == 0,
+                no_wrap=position == 0 or (roomy and not any(" " in _plain(row[position]) for row in body)),
                 overflow="fold",
             )
         for row in body:
             table.add_row(*(_text(cell) for cell in row))
         self._draw(table)
+        if left_out:
+            self.line(Styled(f"no room for {', '.join(left_out)}", Style.DIM))
 
-    def _draw(self, drawing: object) -> None:
+    @property
+    def _terminal(self) -> Console:
         if self._console is None:
             self._console = console(self._stream)
+        return self._console
+
+    def _draw(self, drawing: object) -> None:
         try:
-            self._console.print(drawing, soft_wrap=not _wraps(drawing))
+            self._terminal.print(drawing, soft_wrap=not _wraps(drawing))
         except OSError as error:
             raise _gone(error) from error
+
+
+def _least_width(heads: list[Column], body: list[list[Piece]], kept: list[int]) -> int:
+    """Width of a table of these columns in which no word is broken."""
+    cells = [[heads[i].title, *(_plain(row[i]) for row in body)] for i in kept]
+    return (
+        sum(max(len(word) for cell in column for word in cell.split(" ")) + _GAP for column in cells) - _GAP
+    )
 
 
 def console(stream: TextIO) -> Console:

@@ -63,7 +63,16 @@ def events(result: Events, out: Printer) -> None:
     """`events`."""
     rows: list[list[Piece]] = [_event_row(one) for one in result.events]
     if rows:
-        out.table(["TIME", "EVENT", "ASSET", "VERSION", "BEFORE", "WHERE", "REQUEST", "BY", "COMMIT"], rows)
+        heads: list[Column | str] = [
+            "EVENT",
+            "ASSET",
+            "VERSION",
+            "BEFORE",
+            "WHERE",
+            "REQUEST",
+            Column("BY", spare=1),
+        ]
+        out.table([Column("TIME", spare=2), *heads, Column("COMMIT", spare=3)], rows)
     span = f"{short_commit(result.base)}..{short_commit(result.head)}"
     out.line(Styled(f"{span}: {count(len(rows), 'event')}", Style.DIM))
 

@@ -74,8 +74,15 @@ def requests(result: Sequence[Request], out: Printer) -> None:
         for one in result
     ]
     if rows:
-        heads = ["STATE", "SOURCE", "TARGET", "TITLE", "AUTHOR", "REVIEWS", "UPDATED"]
-        out.table([Column("N", right=True), *heads], rows)
+        heads: list[Column | str] = [
+            "STATE",
+            Column("SOURCE", spare=1),
+            "TARGET",
+            "TITLE",
+            Column("AUTHOR", spare=2),
+            "REVIEWS",
+        ]
+        out.table([Column("N", right=True), *heads, Column("UPDATED", spare=3)], rows)
     out.line(Styled(count(len(rows), "request"), Style.DIM))
 
 
@@ -161,8 +168,19 @@ def history(result: History, out: Printer) -> None:
     """`history`."""
     rows: list[list[Piece]] = [_history_row(entry) for entry in result.entries]
     if rows:
-        heads = ["TIME", "STAGE", "ASSET", "FROM", "TO", "HOW", "REQUEST", "AUTHOR", "APPROVED BY", "COMMIT"]
-        out.table(heads, rows)
+        # Where a stage was asked for, every row is of that one.
+        stage = Column("STAGE", spare=3 if len({entry.stage for entry in result.entries}) == 1 else 0)
+        heads: list[Column | str] = [
+            "TIME",
+            stage,
+            "ASSET",
+            "FROM",
+            "TO",
+            "HOW",
+            "REQUEST",
+            Column("AUTHOR", spare=1),
+        ]
+        out.table([*heads, "APPROVED BY", Column("COMMIT", spare=2)], rows)
     when = f" at {moment(result.at)}" if result.at else ""
     noun = ("version ran", "versions ran") if result.at else ("change", "changes")
     out.line(Styled(f"{result.what}{when}: {count(len(rows), *noun)}", Style.DIM))

@@ -127,12 +127,12 @@ def listing(result: Listing, out: Printer) -> None:
         heads: list[Column | str] = [
             "REFERENCE",
             Column("SIZE", right=True),
-            Column("FILES", right=True),
+            Column("FILES", right=True, spare=2),
             "STAGES",
             "ALIASES",
             "METRICS",
         ]
-        out.table([*heads, "CREATED", "NOTE"], rows)
+        out.table([*heads, Column("CREATED", spare=3), Column("NOTE", spare=1)], rows)
     out.line(
         Styled(
             f"{len(rows):,} shown of {count(result.total_versions, 'version')} of {count(result.assets, 'asset')}"

@@ -78,3 +78,27 @@ def test_long_lines_are_not_cut_or_wrapped_where_a_person_copies_from() -> None:
 def test_a_reader_that_is_gone_is_told_apart_from_other_failures(rich: bool) -> None:
     with pytest.raises(ReaderGoneError):
         Printer(GonePipe(), rich=rich).line("hello")
+
+
+def at_width(monkeypatch: pytest.MonkeyPatch, width: int, columns: list[Column | str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = Terminal()
+    Printer(stream).table(columns, [["models/digits@3", "2026-11-30T18:16:35Z", "many words " * 9]])
+    drawn = COLOUR.sub("", stream.getvalue())
+    assert max(map(len, drawn.splitlines())) <= width
+    return drawn
+
+
+def test_words_stay_in_one_piece_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "2026-11-30T18:16:35Z" in at_width(monkeypatch, 46, ["REFERENCE", "CREATED", "NOTE"])
+    assert "2026-11-30T18:16:35Z" not in at_width(monkeypatch, 36, ["REFERENCE", "CREATED", "NOTE"])
+
+
+def test_a_narrow_terminal_does_without_what_matters_least_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns: list[Column | str] = ["REFERENCE", Column("CREATED", spare=2), Column("NOTE", spare=1)]
+    assert "no room" not in at_width(monkeypatch, 46, columns)
+    drawn = at_width(monkeypatch, 36, columns)
+    assert "many words" in drawn and "2026" not in drawn
+    assert drawn.rstrip().endswith("no room for CREATED")
