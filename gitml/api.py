@@ -33,30 +33,30 @@ if TYPE_CHECKING:
     from gitml.promotion import propose as _propose
     from gitml.promotion import receive as _receive
     from gitml.promotion import rollback as _rollback
-    from gitml.registry import care as _care
-    from gitml.registry import checking as _checking
-    from gitml.registry import diff as _diff
-    from gitml.registry import doctor as _doctor
-    from gitml.registry import drafting as _drafting
-    from gitml.registry import edit as _edit
-    from gitml.registry import hooks as _hooks
-    from gitml.registry import initialise as _initialise
-    from gitml.registry import lineage as _lineage
-    from gitml.registry import listing as _listing
-    from gitml.registry import others as _others
-    from gitml.registry import outgoing as _outgoing
-    from gitml.registry import pipelines as _pipelines
-    from gitml.registry import placement as _placement
-    from gitml.registry import referring as _referring
-    from gitml.registry import register as _register
-    from gitml.registry import repair as _repair
-    from gitml.registry import replication as _replication
-    from gitml.registry import status as _status
-    from gitml.registry import stored as _stored
-    from gitml.registry import sync as _sync
-    from gitml.registry import upkeep as _upkeep
-    from gitml.registry import verification as _verification
+    from gitml.registry.care import checking as _checking
+    from gitml.registry.care import garbage as _care
+    from gitml.registry.care import repair as _repair
+    from gitml.registry.care import replication as _replication
+    from gitml.registry.care import stored as _stored
+    from gitml.registry.care import upkeep as _upkeep
+    from gitml.registry.care import verification as _verification
+    from gitml.registry.others import opening as _others
+    from gitml.registry.place import placement as _placement
+    from gitml.registry.place import status as _status
+    from gitml.registry.read import diff as _diff
+    from gitml.registry.read import lineage as _lineage
+    from gitml.registry.read import listing as _listing
+    from gitml.registry.setup import doctor as _doctor
+    from gitml.registry.setup import hooks as _hooks
+    from gitml.registry.setup import initialise as _initialise
+    from gitml.registry.setup import pipelines as _pipelines
+    from gitml.registry.share import outgoing as _outgoing
+    from gitml.registry.share import sync as _sync
     from gitml.registry.sql import query as _query
+    from gitml.registry.write import drafting as _drafting
+    from gitml.registry.write import edit as _edit
+    from gitml.registry.write import referring as _referring
+    from gitml.registry.write import register as _register
 else:
     _detect = LazyModule("gitml.forge.detect")
     _names = LazyModule("gitml.model.names")
@@ -69,29 +69,29 @@ else:
     _plan = LazyModule("gitml.promotion.plan")
     _receive = LazyModule("gitml.promotion.receive")
     _rollback = LazyModule("gitml.promotion.rollback")
-    _care = LazyModule("gitml.registry.care")
-    _checking = LazyModule("gitml.registry.checking")
-    _diff = LazyModule("gitml.registry.diff")
-    _drafting = LazyModule("gitml.registry.drafting")
-    _doctor = LazyModule("gitml.registry.doctor")
-    _edit = LazyModule("gitml.registry.edit")
-    _hooks = LazyModule("gitml.registry.hooks")
-    _initialise = LazyModule("gitml.registry.initialise")
-    _lineage = LazyModule("gitml.registry.lineage")
-    _listing = LazyModule("gitml.registry.listing")
-    _outgoing = LazyModule("gitml.registry.outgoing")
-    _pipelines = LazyModule("gitml.registry.pipelines")
-    _others = LazyModule("gitml.registry.others")
-    _placement = LazyModule("gitml.registry.placement")
-    _referring = LazyModule("gitml.registry.referring")
-    _register = LazyModule("gitml.registry.register")
-    _repair = LazyModule("gitml.registry.repair")
-    _replication = LazyModule("gitml.registry.replication")
-    _status = LazyModule("gitml.registry.status")
-    _stored = LazyModule("gitml.registry.stored")
-    _sync = LazyModule("gitml.registry.sync")
-    _upkeep = LazyModule("gitml.registry.upkeep")
-    _verification = LazyModule("gitml.registry.verification")
+    _care = LazyModule("gitml.registry.care.garbage")
+    _checking = LazyModule("gitml.registry.care.checking")
+    _diff = LazyModule("gitml.registry.read.diff")
+    _drafting = LazyModule("gitml.registry.write.drafting")
+    _doctor = LazyModule("gitml.registry.setup.doctor")
+    _edit = LazyModule("gitml.registry.write.edit")
+    _hooks = LazyModule("gitml.registry.setup.hooks")
+    _initialise = LazyModule("gitml.registry.setup.initialise")
+    _lineage = LazyModule("gitml.registry.read.lineage")
+    _listing = LazyModule("gitml.registry.read.listing")
+    _outgoing = LazyModule("gitml.registry.share.outgoing")
+    _pipelines = LazyModule("gitml.registry.setup.pipelines")
+    _others = LazyModule("gitml.registry.others.opening")
+    _placement = LazyModule("gitml.registry.place.placement")
+    _referring = LazyModule("gitml.registry.write.referring")
+    _register = LazyModule("gitml.registry.write.register")
+    _repair = LazyModule("gitml.registry.care.repair")
+    _replication = LazyModule("gitml.registry.care.replication")
+    _status = LazyModule("gitml.registry.place.status")
+    _stored = LazyModule("gitml.registry.care.stored")
+    _sync = LazyModule("gitml.registry.share.sync")
+    _upkeep = LazyModule("gitml.registry.care.upkeep")
+    _verification = LazyModule("gitml.registry.care.verification")
     _query = LazyModule("gitml.registry.sql.query")
 
 Paths = str | Path

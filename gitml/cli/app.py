@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import click
 
 from gitml._version import __version__
-from gitml.cli.click_parts import LazyGroup, session_of
 from gitml.cli.commands import SECTIONS
-from gitml.cli.output import ReaderGoneError, silence
-from gitml.cli.session import Session
+from gitml.cli.terminal.click_parts import LazyGroup, session_of
+from gitml.cli.terminal.output import ReaderGoneError, silence
+from gitml.cli.terminal.session import Session
 
 _COMPLETION_VARIABLE = "_GITML_COMPLETE"
 
@@ -81,8 +81,8 @@ def _working_directory() -> str | None:
 
 def _report(error: BaseException, words: Sequence[str], session: Session) -> int:
     """Tell of a failure, and give its exit code."""
-    from gitml.cli.document import GENERAL, dumps, schema_name
-    from gitml.cli.failure import failure_of
+    from gitml.cli.terminal.document import GENERAL, dumps, schema_name
+    from gitml.cli.terminal.failure import failure_of
 
     failure = failure_of(error)
     if isinstance(error, click.UsageError):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from gitml.cli import render_care as render
-from gitml.cli.click_parts import command, dry_run_option
-from gitml.cli.confirm import require_yes
-from gitml.cli.output import Printer
-from gitml.cli.session import Session
-from gitml.cli.text import count, size
+from gitml.cli.render import care as render
+from gitml.cli.terminal.click_parts import command, dry_run_option
+from gitml.cli.terminal.confirm import require_yes
+from gitml.cli.terminal.output import Printer
+from gitml.cli.terminal.session import Session
+from gitml.cli.terminal.text import count, size
 
 _NAME = ("NAME", "Name of the store, or `embedded`; the configured default if left out.")
 _name_argument = click.argument("name", metavar="[NAME]", required=False)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from gitml.cli import render_check as render
-from gitml.cli.click_parts import command
-from gitml.cli.session import Session
+from gitml.cli.render import check as render
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.session import Session
 from gitml.errors import AccessDenied, PolicyRefused, UsageError
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli import render_install as render
-from gitml.cli.click_parts import LazyGroup, command, dry_run_option
 from gitml.cli.commands import CI
-from gitml.cli.session import Session
+from gitml.cli.render import install as render
+from gitml.cli.terminal.click_parts import LazyGroup, command, dry_run_option
+from gitml.cli.terminal.session import Session
 
 
 @click.group("ci", cls=LazyGroup, sections=[("Commands", CI)])

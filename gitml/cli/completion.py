@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli.click_parts import command
-from gitml.cli.output import Printer
-from gitml.cli.session import Session
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.output import Printer
+from gitml.cli.terminal.session import Session
 
 _VARIABLE = "_GITML_COMPLETE"
 

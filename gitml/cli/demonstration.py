@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitml.cli.click_parts import command
-from gitml.cli.output import Printer
-from gitml.cli.session import Session
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.output import Printer
+from gitml.cli.terminal.session import Session
 
 if TYPE_CHECKING:
-    from gitml.cli.demo import Demonstration
+    from gitml.cli.demo.walk import Demonstration
 
 _DEFAULT = "gitml-demo"
 
@@ -29,7 +29,7 @@ def demo(session: Session, directory: str) -> None:
     Registers, trains, promotes, gets and rolls back, saying which command does each step, and leaves the
     repository to explore. Needs the extra `demo`; no network.
     """
-    from gitml.cli.demo import demonstrate
+    from gitml.cli.demo.walk import demonstrate
 
     def say(line: str) -> None:
         if not (session.json or session.quiet):

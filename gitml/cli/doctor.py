@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gitml.cli import render_work as render
-from gitml.cli.click_parts import command
-from gitml.cli.session import Session
+from gitml.cli.render import work as render
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.session import Session
 
 
 @command("doctor", examples=["gitml doctor"])

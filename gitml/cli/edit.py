@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, dry_run_option
-from gitml.cli.session import Session
+from gitml.cli.render import registry as render
+from gitml.cli.terminal.click_parts import command, dry_run_option
+from gitml.cli.terminal.session import Session
 
 _branch_option = click.option("--branch", metavar="B", help="Commit to this branch, for a request, instead.")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli import render_promotion as render
-from gitml.cli.click_parts import command
-from gitml.cli.session import Session
+from gitml.cli.render import promotion as render
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.session import Session
 
 
 @command(

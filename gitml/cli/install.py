@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from gitml.cli import render_install as render
-from gitml.cli.click_parts import command, dry_run_option
-from gitml.cli.session import Session
+from gitml.cli.render import install as render
+from gitml.cli.terminal.click_parts import command, dry_run_option
+from gitml.cli.terminal.session import Session
 
 
 @command(

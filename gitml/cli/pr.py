@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli import render_promotion as render
-from gitml.cli.click_parts import LazyGroup, command, dry_run_option
 from gitml.cli.commands import PR
-from gitml.cli.session import Session, wrapped
+from gitml.cli.render import promotion as render
+from gitml.cli.terminal.click_parts import LazyGroup, command, dry_run_option
+from gitml.cli.terminal.session import Session, wrapped
 
 _NUMBER = ("N", "Number of the request.")
 _number_argument = click.argument("number", metavar="N", type=click.IntRange(1))

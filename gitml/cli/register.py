@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from gitml.cli import fields
-from gitml.cli import render_registry as render
-from gitml.cli.click_parts import command, dry_run_option
-from gitml.cli.session import Session
+from gitml.cli.render import registry as render
+from gitml.cli.terminal import fields
+from gitml.cli.terminal.click_parts import command, dry_run_option
+from gitml.cli.terminal.session import Session
 
 
 @command(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from gitml.cli import render_work as render
-from gitml.cli.click_parts import command
-from gitml.cli.session import Session
+from gitml.cli.render import work as render
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.session import Session
 
 
 @command(

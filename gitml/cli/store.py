@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from gitml.cli import render_store
-from gitml.cli import render_work as render
-from gitml.cli.click_parts import LazyGroup, command
 from gitml.cli.commands import STORE
-from gitml.cli.session import Session, wrapped
+from gitml.cli.render import store as render_store
+from gitml.cli.render import work as render
+from gitml.cli.terminal.click_parts import LazyGroup, command
+from gitml.cli.terminal.session import Session, wrapped
 
 _NAME = ("NAME", "Name of the store; the configured default if left out.")
 _name_argument = click.argument("name", metavar="[NAME]", required=False)

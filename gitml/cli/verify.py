@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from gitml.cli import render_check
-from gitml.cli import render_work as render
-from gitml.cli.click_parts import command
-from gitml.cli.session import Session
+from gitml.cli.render import check as render_check
+from gitml.cli.render import work as render
+from gitml.cli.terminal.click_parts import command
+from gitml.cli.terminal.session import Session
 
 PART_HELP = "Read only part K of N; N such runs read each byte once."
 WITHIN_HELP = "Stop after this time, as 10m; the next run goes on there."
@@ -51,7 +51,7 @@ def verify(
     With --part the order of the chunks of a file that lies
     in several packs is not looked at, but every chunk is.
     """
-    from gitml.registry.verification import Verification
+    from gitml.registry.care.verification import Verification
 
     registry = session.registry()
     result = registry.verify(*refs, all=all_, deep=deep, part=part, within=within, history=history)

@@ -34,7 +34,7 @@ from gitml.promotion.prepare import Kind, Prepared, closure, current_changes, fo
 from gitml.promotion.propose import Promotion, describe
 from gitml.promotion.target import Target, find_target, folder_files, registry_path
 from gitml.promotion.view import POINTER_FILE
-from gitml.registry.others import Address, located, name_of, named, registry_folder
+from gitml.registry.others.opening import Address, located, name_of, named, registry_folder
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import StoreSet
 from gitml.registry.workspace import Tip, Workspace

@@ -18,8 +18,8 @@ from gitml.promotion.case import Case
 from gitml.promotion.policy import RuleResult, by_rule
 from gitml.promotion.prepare import Prepared, PromotionPlan
 from gitml.promotion.view import Defect, TreeView
-from gitml.registry.diff import FileChange
 from gitml.registry.inspection.inspect import inspect
+from gitml.registry.read.diff import FileChange
 from gitml.registry.workspace import Workspace
 from gitml.store.read.changes import changes
 from gitml.store.read.entries import FileEntry

@@ -34,9 +34,9 @@ from gitml.promotion.judging import case_of, reviews_of, shape_of
 from gitml.promotion.policy import OF_GIT_ALONE, judge
 from gitml.promotion.rules import coming, tree
 from gitml.promotion.target import Blobs, Target, find_target, listing
-from gitml.registry.hooks import PRE_PUSH, PRE_RECEIVE
-from gitml.registry.outgoing import Hooked, RefChange, judge_outgoing, pushed_refs, received_refs
 from gitml.registry.settings import load_settings
+from gitml.registry.setup.hooks import PRE_PUSH, PRE_RECEIVE
+from gitml.registry.share.outgoing import Hooked, RefChange, judge_outgoing, pushed_refs, received_refs
 from gitml.registry.snapshot import CONFIG_FILE
 from gitml.registry.workspace import Workspace
 

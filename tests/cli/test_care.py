@@ -12,7 +12,7 @@ from support.cli import Ran, run
 from support.document_schemas import closed
 from support.gitrepos import git
 
-from gitml.cli import confirm
+from gitml.cli.terminal import confirm
 from gitml.model.schemas import schema
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitml.cli.document import document, dumps, value_of
+from gitml.cli.terminal.document import document, dumps, value_of
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gitml.cli import fields
+from gitml.cli.terminal import fields
 from gitml.errors import InvalidInput, NotFound, UsageError
 
 

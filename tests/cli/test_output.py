@@ -5,7 +5,7 @@ import re
 import pytest
 from support.cli import GonePipe, Terminal
 
-from gitml.cli.output import Column, Node, Printer, ReaderGoneError, Style, Styled
+from gitml.cli.terminal.output import Column, Node, Printer, ReaderGoneError, Style, Styled
 
 ROWS = [["models/digits@3", Styled("4.6 MiB", Style.GOOD), ""], ["models/x@1", "1 B", ""]]
 HEADS = ["REFERENCE", Column("SIZE", right=True), "NOTE"]

@@ -6,7 +6,7 @@ import threading
 
 from support.cli import Terminal
 
-from gitml.cli.progress import HEARTBEAT_S, Bar, Heartbeat, reporter
+from gitml.cli.terminal.progress import HEARTBEAT_S, Bar, Heartbeat, reporter
 
 
 class Log(io.StringIO):

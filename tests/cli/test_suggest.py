@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gitml.cli.commands import entries, full_names
-from gitml.cli.suggest import _COMMANDS, nearest_command, nearest_option
+from gitml.cli.terminal.suggest import _COMMANDS, nearest_command, nearest_option
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitml.cli import text
+from gitml.cli.terminal import text
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from gitml import api
 from gitml.cli.app import root
-from gitml.cli.click_parts import Command, LazyGroup
 from gitml.cli.commands import CI, PR, STORE, entries, full_names
+from gitml.cli.terminal.click_parts import Command, LazyGroup
 
 # Python's words that the shell cannot have, or has already: parameter of the command -> parameter of the method.
 RENAMED = {

@@ -14,7 +14,7 @@ import pytest
 from support.programs import run, with_gitml
 
 from gitml.api import Registry
-from gitml.cli.demo import Demonstration, demonstrate
+from gitml.cli.demo.walk import Demonstration, demonstrate
 from gitml.errors import Conflict
 
 

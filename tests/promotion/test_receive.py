@@ -21,7 +21,7 @@ from gitml.git import quarantine
 from gitml.git.repository import Repository
 from gitml.git.types import Identity
 from gitml.model.request import EventKind, RequestEvent
-from gitml.registry.doctor import diagnose
+from gitml.registry.setup.doctor import diagnose
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.remote import place
 from support.team import write
 
 from gitml.api import Registry, doctor, init
-from gitml.registry.doctor import Check, Health
+from gitml.registry.setup.doctor import Check, Health
 
 SECRET = "SuperSecret1SuperSecret1"
 

@@ -15,8 +15,8 @@ from support.team import Member, Team
 
 from gitml import api
 from gitml.errors import AccessDenied, Conflict, InvalidInput, NotFound, UsageError
-from gitml.registry.hooks import HookChange, is_ours
-from gitml.registry.outgoing import pushed_refs, received_refs
+from gitml.registry.setup.hooks import HookChange, is_ours
+from gitml.registry.share.outgoing import pushed_refs, received_refs
 
 OLD_HOOK = '#!/bin/sh\ncat > seen\necho "$@" >> seen\nexit ${HOOK_STATUS:-0}\n'
 

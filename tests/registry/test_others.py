@@ -207,7 +207,7 @@ def test_a_relative_store_means_nothing_at_a_url(
     team: Team, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gitml.model.config import Config
-    from gitml.registry.others import Address, OtherRegistry
+    from gitml.registry.others.opening import Address, OtherRegistry
 
     there = OtherRegistry(Address(url=team.remote.as_uri(), folder=None), machine)
     config: Config = there.config

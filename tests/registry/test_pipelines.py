@@ -18,7 +18,7 @@ from support.promoting import founded, land
 from support.team import Team, git
 
 from gitml.errors import Conflict, UsageError
-from gitml.registry.pipelines import PipelineChange
+from gitml.registry.setup.pipelines import PipelineChange
 
 KINDS = {
     "github": (".github/workflows/gitml.yml", "github-workflows"),

@@ -15,7 +15,7 @@ from support.team import git, read, write
 
 from gitml.api import Registry, doctor, init
 from gitml.errors import AccessDenied
-from gitml.registry.doctor import Check, Health
+from gitml.registry.setup.doctor import Check, Health
 
 
 @pytest.fixture(params=SCHEMES)

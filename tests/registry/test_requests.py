@@ -15,7 +15,7 @@ from support.team import git, read, write
 
 from gitml.api import Registry, init
 from gitml.model.names import Version
-from gitml.registry.numbering import _numbers
+from gitml.registry.write.numbering import _numbers
 
 SMALL = {f"{n % 30:02}/{n:04}.bin": random.Random(n).randbytes(8192) for n in range(1000)}
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import click
 
 from gitml.cli.app import Root
-from gitml.cli.click_parts import LazyGroup, command, dry_run_option
 from gitml.cli.commands import Entry
-from gitml.cli.output import Printer
-from gitml.cli.session import Session
+from gitml.cli.terminal.click_parts import LazyGroup, command, dry_run_option
+from gitml.cli.terminal.output import Printer
+from gitml.cli.terminal.session import Session
 from gitml.errors import Conflict, NotFound, PartlyDone
 
 SECRET = "hunter2secret"

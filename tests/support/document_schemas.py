@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
 
-from gitml.cli.demo import Demonstration
+from gitml.cli.demo.walk import Demonstration
 from gitml.forge.base import Request
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
@@ -29,26 +29,26 @@ from gitml.promotion.events import Events
 from gitml.promotion.history import History
 from gitml.promotion.merge import Merged
 from gitml.promotion.propose import Promotion
-from gitml.registry.care import Forgotten, GarbageCollection
-from gitml.registry.checking import StoreCheck
-from gitml.registry.diff import Difference
-from gitml.registry.doctor import Diagnosis
-from gitml.registry.edit import Edited
-from gitml.registry.hooks import Installed
-from gitml.registry.initialise import Initialised
-from gitml.registry.lineage import Lineage
-from gitml.registry.listing import Listing, Shown
-from gitml.registry.outgoing import Hooked
-from gitml.registry.pipelines import Pipeline
-from gitml.registry.placement import Placement
-from gitml.registry.register import Registered
-from gitml.registry.repair import Repaired
-from gitml.registry.replication import Replicated
-from gitml.registry.status import Status
-from gitml.registry.stored import DiskUsage, StoreInfo, StoreVerification, Trusted
-from gitml.registry.sync import Pulled, Pushed
-from gitml.registry.upkeep import Purged, Repacked
-from gitml.registry.verification import Verification
+from gitml.registry.care.checking import StoreCheck
+from gitml.registry.care.garbage import Forgotten, GarbageCollection
+from gitml.registry.care.repair import Repaired
+from gitml.registry.care.replication import Replicated
+from gitml.registry.care.stored import DiskUsage, StoreInfo, StoreVerification, Trusted
+from gitml.registry.care.upkeep import Purged, Repacked
+from gitml.registry.care.verification import Verification
+from gitml.registry.place.placement import Placement
+from gitml.registry.place.status import Status
+from gitml.registry.read.diff import Difference
+from gitml.registry.read.lineage import Lineage
+from gitml.registry.read.listing import Listing, Shown
+from gitml.registry.setup.doctor import Diagnosis
+from gitml.registry.setup.hooks import Installed
+from gitml.registry.setup.initialise import Initialised
+from gitml.registry.setup.pipelines import Pipeline
+from gitml.registry.share.outgoing import Hooked
+from gitml.registry.share.sync import Pulled, Pushed
+from gitml.registry.write.edit import Edited
+from gitml.registry.write.register import Registered
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "json"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

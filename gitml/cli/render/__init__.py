@@ -1,0 +1,1 @@
+"""How results look to a person, by the subject of the command."""

@@ -1,0 +1,1 @@
+"""What every command shares: flags, streams, progress, failures, and how text looks."""

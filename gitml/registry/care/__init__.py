@@ -1,0 +1,1 @@
+"""Look after stores and what they hold: verify, repair, replicate, collect, forget."""

@@ -1,0 +1,1 @@
+"""Versions whose data stays where it is."""

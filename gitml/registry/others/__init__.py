@@ -1,0 +1,1 @@
+"""Other registries, read without a clone."""

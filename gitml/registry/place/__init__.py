@@ -1,0 +1,1 @@
+"""Contents of versions in folders: place them, and see what was changed since."""

@@ -1,0 +1,186 @@
+"""Judge the installation: git, identity, registry, stores, remote, and what protects the stages."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from gitml._version import __version__
+from gitml.errors import GitMLError
+from gitml.git.repository import Repository, git_version
+from gitml.registry.care.checking import hasty
+from gitml.registry.setup.doctor_stores import store_checks
+from gitml.registry.setup.health import Check, Health, failed
+from gitml.registry.setup.hooks import protects_stages
+from gitml.registry.workspace import Workspace
+
+_OLDEST_GIT = (2, 38)
+_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "GITML_ALLOW_SCHEMES",
+    "GITML_CACHE_DIR",
+    "GITML_CACHE_SIZE",
+    "GITML_JOBS",
+    "GITML_LOG",
+    "GITML_STORE_DEFAULT_ENDPOINT_URL",
+    "GITML_STORE_DEFAULT_PROFILE",
+    "GITML_STORE_DEFAULT_REGION",
+    "GITML_STORE_DEFAULT_URL",
+    "GITML_TIMEOUT_S",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything that `doctor` looked at, and whether anything failed."""
+
+    healthy: bool
+    checks: tuple[Check, ...]
+
+
+def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diagnosis:
+    """Look at everything a command depends on; reports faults instead of raising them."""
+    checks = [_program(), _git()]
+    try:
+        ws = Workspace.open(path, registry)
+        ws.settings = hasty(ws.settings)
+        checks += [
+            _ok("registry", f"{ws.folder or '.'} in {ws.repo.top or ws.repo.git_dir}"),
+            _attempt("configuration", lambda: _configuration(ws)),
+            _attempt("identity", lambda: _identity(ws.repo)),
+            *_stores(ws),
+            *_variables(),
+            _attempt("remote", lambda: _remote(ws)),
+            _attempt("stages", lambda: _stages(ws)),
+        ]
+    except GitMLError as error:
+        checks.append(failed("registry", error))
+    return Diagnosis(healthy=all(check.health is not Health.FAILED for check in checks), checks=tuple(checks))
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name=name, health=Health.OK, found=found)
+
+
+def _attempt(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except GitMLError as error:
+        return failed(name, error)
+
+
+def _program() -> Check:
+    return _ok("gitml", f"{__version__} on Python {platform.python_version()}, {platform.system()}")
+
+
+def _git() -> Check:
+    try:
+        version = git_version()
+    except GitMLError as error:
+        return failed("git", error)
+    text = ".".join(map(str, version))
+    if version[:2] < _OLDEST_GIT:
+        return Check(
+            name="git", health=Health.FAILED, found=f"{text} is too old", hint="install git 2.38 or newer"
+        )
+    return _ok("git", text)
+
+
+def _configuration(ws: Workspace) -> Check:
+    config = ws.config
+    return _ok(
+        "configuration",
+        f"default branch {config.default_branch}, stages {', '.join(config.stages) or 'none'}, "
+        f"{len(ws.head().assets())} assets with {len(ws.head().ids())} versions at HEAD",
+    )
+
+
+def _identity(repo: Repository) -> Check:
+    identity = repo.identity()
+    return _ok("identity", f"{identity.name} <{identity.email}>")
+
+
+def _stores(ws: Workspace) -> list[Check]:
+    try:
+        return list(store_checks(ws.stores(ws.config)))
+    except GitMLError as error:
+        return [failed("store", error)]
+
+
+def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Variables whose names are almost those that a store's SDK looks for, and what they were meant to be."""
+    close = []
+    for name in sorted(set(names) - set(_VARIABLES)):
+        meant = get_close_matches(name.upper(), _VARIABLES, n=1, cutoff=0.93)
+        if meant:
+            close.append((name, meant[0]))
+    return close
+
+
+def _variables() -> list[Check]:
+    """A warning for each misspelled variable; values are not looked at."""
+    return [
+        Check(
+            name="variables",
+            health=Health.WARNING,
+            found=f"{name} means nothing; it looks like {meant}",
+            hint=f"rename it to {meant}, or unset it",
+        )
+        for name, meant in near_misses(os.environ)
+    ]
+
+
+def _remote(ws: Workspace) -> Check:
+    if ws.remote is None:
+        return Check(
+            name="remote",
+            health=Health.WARNING,
+            found="this clone has no git remote: nothing is shared",
+            hint="gitml init --remote URL",
+        )
+    ws.repo.fetch(ws.remote)
+    return _ok("remote", f"{ws.remote} answers")
+
+
+def _stages(ws: Workspace) -> Check:
+    url = ws.remotes[ws.remote] if ws.remote else ""
+    path = Path(url.removeprefix("file://"))
+    if path.is_absolute() and protects_stages(path):
+        return _ok(
+            "stages",
+            f"{', '.join(ws.config.stages) or 'none'}: {path} lets them move by request only, by its pre-receive hook",
+        )
+    return Check(
+        name="stages",
+        health=Health.WARNING,
+        found=f"{', '.join(ws.config.stages) or 'none'}: GitML moves them by request only, but nothing that can be seen "
+        "from here stops a plain `git push` to them",
+        hint="protect these branches on the server; on a bare repository: gitml install --server",
+    )

@@ -1,0 +1,1 @@
+"""Bytes and branches, between this clone and the others."""

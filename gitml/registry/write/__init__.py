@@ -1,0 +1,1 @@
+"""What is committed to the registry: versions, aliases, deprecations."""
