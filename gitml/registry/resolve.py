@@ -9,7 +9,7 @@ from gitml.errors import NotFound, UsageError
 from gitml.model.names import AssetId, Version, VersionId, highest
 from gitml.model.pointer import Pointer
 from gitml.model.reference import AssetRef
-from gitml.registry.snapshot import Snapshot
+from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import Workspace
 
 LATEST = "latest"
@@ -132,7 +132,7 @@ def _asset(ws: Workspace, snapshot: Snapshot, ref: AssetRef) -> AssetId:
         asset = AssetId(type=ref.type, name=ref.name)
         if snapshot.versions(asset):
             return asset
-        raise _no_asset(ws, snapshot, str(asset))
+        raise _no_asset(ws, snapshot, str(asset), ref.selector)
     found = [asset for asset in snapshot.assets() if asset.name == ref.name]
     if len(found) > 1:
         raise UsageError(
@@ -146,10 +146,12 @@ def _asset(ws: Workspace, snapshot: Snapshot, ref: AssetRef) -> AssetId:
     return found[0]
 
 
-def _no_asset(ws: Workspace, snapshot: Snapshot, name: str) -> NotFound:
+def _no_asset(ws: Workspace, snapshot: Snapshot, name: str, selector: str | None = None) -> NotFound:
     known = [str(asset) for asset in snapshot.assets()]
     near = difflib.get_close_matches(name, [*known, *(text.split("/")[1] for text in known)], n=1)
-    elsewhere = _branch_with(ws, name) if "/" in name else None
+    elsewhere = None
+    if "/" in name:
+        elsewhere = (selector and _branch_with_version(ws, name, selector)) or _branch_with(ws, name)
     hint = f"add --rev {elsewhere}" if elsewhere else f"gitml show {near[0]}" if near else "gitml list"
     return NotFound(
         f"there is no asset {name} in commit {snapshot.commit[:12]}",
@@ -157,6 +159,10 @@ def _no_asset(ws: Workspace, snapshot: Snapshot, name: str) -> NotFound:
         hint=hint,
         context={"asset": name, "commit": snapshot.commit},
     )
+
+
+def _branch_with_version(ws: Workspace, folder: str, selector: str) -> str | None:
+    return _branch_with(ws, f"{folder}/{selector}/{POINTER_FILE}")
 
 
 def _branch_with(ws: Workspace, folder: str) -> str | None:
@@ -212,7 +218,7 @@ def _by_digest(snapshot: Snapshot, asset: AssetId, digest: str) -> Version:
 
 
 def _no_version(ws: Workspace, snapshot: Snapshot, asset: AssetId, name: str, version: str) -> NotFound:
-    elsewhere = _branch_with(ws, f"{asset.folder}/{version}/asset.yaml")
+    elsewhere = _branch_with_version(ws, asset.folder, version)
     there = ", ".join(text.text for text in snapshot.versions(asset)[-5:])
     return NotFound(
         f"there is no {name} in commit {snapshot.commit[:12]}; the newest there are {there}",

@@ -67,10 +67,13 @@ def test_an_alias_that_would_clash_is_refused(three: Member, name: str) -> None:
 
 def test_what_is_not_there_is_not_found_with_a_hint(three: Member, tmp_path: Path) -> None:
     three.registry.register("models/other", write(tmp_path / "x", {"a": "x"}), branch="working/x")
+    three.registry.register("models/other", write(tmp_path / "y", {"a": "y"}), branch="working/y")
     for ref, hint in [
         ("models/digit", "gitml show models/digits"),
         ("models/digits@9", "gitml list models/digits"),
         ("models/other", "add --rev working/x"),
+        ("models/other@2", "add --rev working/y"),
+        ("models/other@3", "add --rev working/x"),
     ]:
         with pytest.raises(NotFound) as caught:
             shown(three, ref)
