@@ -150,12 +150,14 @@ class Capabilities:
         reviewers: Ask people for a review.
         auto_merge: Merge by itself as soon as its own rules allow.
         makes_merges: Make the merge commit itself, and record it in the same act.
+        longest_text: How many characters the text of a request may have, where that is less than GitML itself allows.
     """
 
     draft: bool = False
     reviewers: bool = False
     auto_merge: bool = False
     makes_merges: bool = False
+    longest_text: int | None = None
 
 
 class Forge(Protocol):

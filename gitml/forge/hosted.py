@@ -187,7 +187,8 @@ class HostedForge:
         """See :meth:`gitml.forge.base.Forge.open_or_update`."""
         hosted_text.check(draft.title + draft.body)
         branch = hosted_text.branch_of(draft.source, draft.target, draft.refs)
-        body = hosted_text.write_body(draft.body, draft.source, draft.refs)
+        longest = self.host.capabilities.longest_text
+        body = hosted_text.write_body(draft.body, draft.source, draft.refs, longest=longest)
         for attempt in range(ATTEMPTS):
             hosted = self._find_open(branch, draft.target)
             keeps = hosted is not None and self._keeps(hosted, draft, proposes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -138,6 +138,21 @@ class Patience:
             OutcomeUnknown: The reply was lost, and it could not be looked up.
         """
         return self._tried(what, attempt, look=look, is_safe=False)
+
+    def pauses(self, most_s: float) -> Iterator[None]:
+        """Turns of looking at what a forge does in its own time: the first at once, then after ever longer pauses.
+
+        Args:
+            most_s: How long it is waited for at most; never longer than the patience.
+        """
+        end, tries = self._clock() + min(most_s, self._total_s), 0
+        while True:
+            yield
+            tries += 1
+            pause_s = min(_FIRST_PAUSE_S * 1.5**tries, _LONGEST_PAUSE_S)
+            if self._clock() + pause_s > end:
+                return
+            self._sleep(pause_s)
 
     def _tried(
         self, what: str, attempt: Callable[[], T], *, look: Callable[[], T | None] | None, is_safe: bool

@@ -69,6 +69,13 @@ def _gitea(place: Place) -> str:
     return f"https://{place.host}{_port(place)}/api/v1"
 
 
+def _azure_devops(place: Place) -> str:
+    if place.host in _AZURE_HOSTS:
+        return "https://dev.azure.com"
+    return f"https://{place.host}{_port(place)}"
+
+
+_AZURE_HOSTS: Final = frozenset({"dev.azure.com", "ssh.dev.azure.com", "vs-ssh.visualstudio.com"})
 _GITHUB_HOSTS: Final = frozenset({"github.com", "ssh.github.com"})
 
 VENDORS: Final = {
@@ -105,13 +112,9 @@ VENDORS: Final = {
             title="Azure DevOps",
             module="gitml.forge.azure_devops",
             extra=None,
-            hosts=frozenset({"dev.azure.com", "ssh.dev.azure.com", "vs-ssh.visualstudio.com"}),
+            hosts=_AZURE_HOSTS,
             suffixes=(".visualstudio.com",),
-            api_url=lambda place: (
-                f"https://{place.host}"
-                if place.host.endswith(".visualstudio.com")
-                else "https://dev.azure.com"
-            ),
+            api_url=_azure_devops,
             variables=("AZURE_DEVOPS_EXT_PAT", "SYSTEM_ACCESSTOKEN"),
             own_variables=("AZURE_DEVOPS_EXT_PAT", "SYSTEM_ACCESSTOKEN"),
             named_by=("SYSTEM_COLLECTIONURI",),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.devops.connection import Connection
+from azure.devops.exceptions import AzureDevOpsServiceError
+from azure.devops.v7_1.git import models as azure
 from github import Auth, Github, GithubException
+from msrest.authentication import BasicAuthentication
 from servers.forge import openapi
 from servers.forge.core import Forge
 from servers.forge.routing import Call
@@ -47,6 +52,65 @@ def test_pygithub_finds_a_github(tmp_path: Path) -> None:
         with pytest.raises(GithubException) as caught:
             ada.get_pull(2)
         assert caught.value.status == 404
+
+
+def test_microsofts_client_finds_an_azure_devops(tmp_path: Path) -> None:
+    with world("azure_devops", tmp_path) as there:
+        there.branch("feature")
+
+        def client(login: str) -> Any:
+            credentials = BasicAuthentication("", f"token-of-{login}")
+            return Connection(base_url=f"{there.api_url}/team", creds=credentials).clients_v7_1
+
+        ada, bob = client("ada").get_git_client(), client("bob").get_git_client()
+        mine = client("bob").get_location_client().get_connection_data().authenticated_user
+        asked = azure.GitPullRequest(
+            source_ref_name="refs/heads/feature",
+            target_ref_name="refs/heads/production",
+            title="T",
+            description="B",
+        )
+        made = ada.create_pull_request(asked, "registry", project="models")
+        assert (made.pull_request_id, made.status, made.merge_status) == (1, "active", "succeeded")
+        with pytest.raises(AzureDevOpsServiceError, match="TF401179"):
+            ada.create_pull_request(asked, "registry", project="models")
+        where = {"repository_id": "registry", "pull_request_id": 1, "project": "models"}
+        for vote in (-10, 10):
+            bob.create_pull_request_reviewer(
+                azure.IdentityRefWithVote(vote=vote), reviewer_id=mine.id, **where
+            )
+        assert [(one.vote, one.unique_name) for one in bob.get_pull_request_reviewers(**where)] == [
+            (10, "bob@example.com")
+        ]
+        said = azure.GitPullRequestCommentThread(comments=[azure.Comment(content="x", parent_comment_id=0)])
+        thread = bob.create_thread(said, **where)
+        bob.update_comment(azure.Comment(content="y"), thread_id=thread.id, comment_id=1, **where)
+        threads = ada.get_threads(**where)
+        assert [one.comments[0].content for one in threads] == ["Bob voted -10", "Bob voted 10", "y"]
+        assert [one.comment_type for one in threads[0].comments] == ["system"]
+        assert [one.source_ref_commit.commit_id for one in ada.get_pull_request_iterations(**where)] == [
+            there.project.tip("feature")
+        ]
+        renamed = ada.update_pull_request(azure.GitPullRequest(title="Better"), **where)
+        assert renamed.title == "Better"
+        completed = azure.GitPullRequest(
+            status="completed",
+            last_merge_source_commit=azure.GitCommitRef(commit_id="0" * 40),
+            completion_options=azure.GitPullRequestCompletionOptions(merge_strategy="noFastForward"),
+        )
+        with pytest.raises(AzureDevOpsServiceError, match="TF401192"):
+            ada.update_pull_request(completed, **where)
+        completed.last_merge_source_commit = renamed.last_merge_source_commit
+        assert ada.update_pull_request(completed, **where).merge_status == "queued"
+        found = [ada.get_pull_request(**where).status for _ in range(2)]
+        assert found == ["active", "completed"]
+        criteria = azure.GitPullRequestSearchCriteria(
+            status="completed", target_ref_name="refs/heads/production"
+        )
+        assert [
+            one.closed_by.unique_name for one in ada.get_pull_requests("registry", criteria, project="models")
+        ] == ["ada@example.com"]
+        assert there.double.complaints == []
 
 
 def call(method: str, path: str, body: bytes = b"", **query: str) -> Call:

@@ -180,7 +180,7 @@ def test_wishes_that_the_forge_may_have(hosted: Hosted) -> None:
     project.required_approvals = 1
     words = ["promote", "models/digits", "-t", "production", "--json"]
     if can.reviewers:
-        words += ["--reviewer", "bob"]
+        words += ["--reviewer", hosted.there.login("bob")]
     if can.draft:
         words += ["--draft"]
     request = project.get(ada.ok(*words).document["request"]["number"])

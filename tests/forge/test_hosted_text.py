@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitml.forge.base import ReviewKind
-from gitml.forge.hosted_text import branch_of, read_body, write_body
+from gitml.forge.hosted_text import branch_of, cut, read_body, write_body
 from gitml.forge.hosting import Account, HostedReview
 from gitml.forge.people import Authors, read_reviews
 from gitml.git.names import check_branch
@@ -29,6 +29,30 @@ def test_nothing_in_it_ends_the_comment() -> None:
     text = write_body("b", "--> <script>", ["a-->b"])
     assert text.count("-->") == 1 and "<script>" not in text
     assert read_body(text) == ("b", "--> <script>", ("a-->b",))
+
+
+@given(st.text(st.sampled_from("ab `\n"), max_size=600), st.integers(200, 500))
+def test_a_text_is_cut_between_lines(text: str, longest: int) -> None:
+    found = cut(text, longest)
+    assert len(found) <= longest and cut(found, longest) == found
+    if len(text) <= longest:
+        assert found == text
+    else:
+        assert found.endswith("is left out.*")
+        shown = found.rpartition("\n\n")[0].removesuffix("\n```").rstrip()
+        assert text.startswith(shown)
+
+
+def test_no_block_is_left_open_by_a_cut() -> None:
+    found = cut("start\n```\n" + "code\n" * 100, 200)
+    assert found.count("```") == 2 and found.index("is left out") > found.rindex("```")
+
+
+def test_what_is_hidden_survives_a_limit() -> None:
+    written = write_body("line\n" * 2000, "main", ["models/digits@1"], longest=4000)
+    assert len(written) <= 4000
+    body, source, refs = read_body(written)
+    assert (source, refs) == ("main", ("models/digits@1",)) and body.endswith("is left out.*")
 
 
 def test_words_of_strangers() -> None:

@@ -47,7 +47,12 @@ def test_opening(there: World) -> None:
     assert (made.number, made.state, made.branch, made.target) == (
         made.number, RequestState.OPEN, "gitml/production/x", "production",
     )  # fmt: skip
-    assert (made.head, made.author.login, made.title, made.draft) == (head, "ada", "A title", False)
+    assert (made.head, made.author.login, made.title, made.draft) == (
+        head,
+        there.login("ada"),
+        "A title",
+        False,
+    )
     assert made.body == BODY
     assert made.url.startswith("http") and made.opened.tzinfo is not None
     assert host.get(made.number).head == head
@@ -58,7 +63,7 @@ def test_opening_again_finds_it(there: World) -> None:
     again = there.host("bob").open(
         branch=first.branch, target=first.target, title="Another", body="", draft=False
     )
-    assert (again.number, again.title, again.author.login) == (first.number, "A title", "ada")
+    assert (again.number, again.title, again.author.login) == (first.number, "A title", there.login("ada"))
     assert len(there.project.requests) == 1
 
 
@@ -132,8 +137,16 @@ def test_reviews(there: World) -> None:
     there.host("bob").approve(made.number, head=made.head, comment="fine")
     there.host("eve").reject(made.number, head=made.head, comment="not yet")
     approved, rejected = there.host().reviews(made.number)
-    assert (approved.kind, approved.actor.login, approved.stands) == (ReviewKind.APPROVED, "bob", True)
-    assert (rejected.kind, rejected.actor.login, rejected.stands) == (ReviewKind.REJECTED, "eve", True)
+    assert (approved.kind, approved.actor.login, approved.stands) == (
+        ReviewKind.APPROVED,
+        there.login("bob"),
+        True,
+    )
+    assert (rejected.kind, rejected.actor.login, rejected.stands) == (
+        ReviewKind.REJECTED,
+        there.login("eve"),
+        True,
+    )
     assert approved.head in (made.head, None)
     assert approved.time.tzinfo is not None
 
@@ -160,16 +173,16 @@ def test_authors_are_opener_and_committers(there: World) -> None:
     made = there.host("bob").open(
         branch="gitml/production/x", target="production", title="T", body="", draft=False
     )
-    assert {"bob", "eve"} <= set(there.host().authors(made.number))
-    assert "ada" not in there.host().authors(made.number)
+    assert {there.login("bob"), there.login("eve")} <= set(there.host().authors(made.number))
+    assert there.login("ada") not in there.host().authors(made.number)
 
 
 def test_asking(there: World) -> None:
     made, host = opened(there), there.host()
     if not host.capabilities.reviewers:
         pytest.skip("this forge cannot be asked for reviews")
-    host.ask(made.number, ["bob"])
-    host.ask(made.number, ["bob"])
+    host.ask(made.number, [there.login("bob")])
+    host.ask(made.number, [there.login("bob")])
     assert [one.login for one in there.project.get(made.number).reviewers] == ["bob"]
     with pytest.raises((InvalidInput, NotFound)):
         host.ask(made.number, ["nobody-of-that-name"])
@@ -184,7 +197,7 @@ def test_merging(there: World) -> None:
     assert found.state is RequestState.MERGED and found.merged_commit == there.project.tip("production")
     parents = there.project.git("rev-parse", f"{found.merged_commit}^1", f"{found.merged_commit}^2").split()
     assert parents == [before, made.head]
-    assert found.merged_by is not None and found.merged_by.login == "ada"
+    assert found.merged_by is not None and found.merged_by.login == there.login("ada")
     assert found.merged is not None and found.head == made.head
     assert there.project.git("log", "-1", "--format=%B", str(found.merged_commit)) == "Merge it\n\nbecause"
     assert [one.merged_commit for one in host.list(RequestState.MERGED, target="production")] == [
@@ -248,7 +261,7 @@ def test_closing(there: World) -> None:
 
 
 def test_who_i_am(there: World) -> None:
-    assert there.host("bob").me().login == "bob"
+    assert there.host("bob").me().login == there.login("bob")
 
 
 # What goes wrong -----------------------------------------------------------------------------------------------------

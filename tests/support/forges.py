@@ -27,6 +27,8 @@ from gitml.forge.vendors import VENDORS
 PREFIX = {"azure_devops": "azure"}  # what the double's path begins with, where it is not the kind
 NAMES = {"azure_devops": "team/models/registry"}  # a project's name, where two parts are not enough
 
+LOGINS = {"azure_devops": "{}@example.com"}  # what people are called, where it is not by a name of theirs
+
 
 def spoken() -> list[str]:
     """Kinds of forges that have an adapter and routes in the double."""
@@ -69,6 +71,10 @@ class World:
         found = self.double.forge.user(login)
         assert found is not None
         return found
+
+    def login(self, name: str) -> str:
+        """What this kind of forge calls one of these people."""
+        return LOGINS.get(self.kind, "{}").format(name)
 
     def host(self, login: str = "ada", **options: Any) -> Host:
         """The adapter with somebody's token."""

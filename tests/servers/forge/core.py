@@ -122,7 +122,13 @@ class State(Enum):
 
 @dataclass(kw_only=True)
 class PullRequest:
-    """A request; `last_head` and `last_base` are what was merged, or the tips when it was closed."""
+    """A request.
+
+    Attributes:
+        last_head: What was merged, or the tip when it was closed.
+        last_base: The same of the target.
+        heads: Each head that it had, and since when.
+    """
 
     id: int
     number: int
@@ -145,6 +151,7 @@ class PullRequest:
     reviewers: list[User] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
+    heads: list[tuple[datetime, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +169,8 @@ class CommitInfo:
 
 
 def now() -> datetime:
-    """The present moment in whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
+    """The present moment; vendors tell it as exactly as they do."""
+    return datetime.now(UTC)
 
 
 def page(items: Iterable[T], number: int, size: int) -> tuple[list[T], bool]:
@@ -257,6 +264,7 @@ class Project:
         tip = self.tip(request.branch) or request.last_head
         if tip != request.last_head:
             request.last_head, request.updated = tip, now()
+            request.heads.append((now(), tip))
             self.git("update-ref", f"refs/pull/{request.number}/head", tip)
             if self.drops_stale_reviews:
                 for review in request.reviews:
@@ -316,6 +324,7 @@ class Project:
             updated=now(),
             last_head=head,
             last_base=base,
+            heads=[(now(), head)],
         )
         self.requests[request.number] = request
         self.git("update-ref", f"refs/pull/{request.number}/head", head)

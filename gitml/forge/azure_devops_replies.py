@@ -1,0 +1,168 @@
+"""What Azure DevOps replies, in the words of the forge room; for :mod:`gitml.forge.azure_devops` alone.
+
+A vote names no commit there. Which head it was of is read from the order of two records that Azure DevOps keeps: its
+own notes of votes among the threads, and the iterations of the request, one for each push.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gitml.forge.base import RequestState, ReviewKind
+from gitml.forge.hosting import Account, HostedRequest, HostedReview
+from gitml.forge.rest import number_in, text_in
+
+HEADS: Final = "refs/heads/"
+_STATES: Final = {
+    "active": RequestState.OPEN,
+    "completed": RequestState.MERGED,
+    "abandoned": RequestState.CLOSED,
+}
+_FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
+
+
+def state_of(pull: Mapping[str, Any]) -> RequestState:
+    """Where a request stands."""
+    return _STATES[text_in(pull, "status")]
+
+
+def head_of(pull: Mapping[str, Any]) -> str:
+    """Its newest commit."""
+    return text_in(pull["lastMergeSourceCommit"], "commitId")
+
+
+def account_of(identity: Mapping[str, Any]) -> Account:
+    """An identity; what is unique of it is mostly the e-mail address that its owner signs in with."""
+    login = identity.get("uniqueName") or text_in(identity, "id")
+    return Account(
+        login=login, name=identity.get("displayName") or login, email=login if "@" in login else None
+    )
+
+
+def names_of_identity(identity: Mapping[str, Any]) -> frozenset[str]:
+    """What an identity may be called, case-folded."""
+    properties = identity.get("properties") or {}
+    found = [_said(properties, name) for name in ("Account", "Mail")]
+    return frozenset(str(one).casefold() for one in found if one)
+
+
+def comments_of(threads: Sequence[Mapping[str, Any]]) -> Sequence[tuple[int, Mapping[str, Any]]]:
+    """What people wrote: the first comment of each thread, with the thread's number."""
+    found = []
+    for thread in threads:
+        for first in thread["comments"][:1]:
+            is_text = first.get("content") and first.get("commentType") != "system"
+            if is_text and not first.get("isDeleted"):
+                found.append((number_in(thread, "id"), first))
+    return found
+
+
+def request_of(pull: Mapping[str, Any], page: str) -> HostedRequest:
+    """A request.
+
+    Args:
+        pull: The reply.
+        page: Address of the pages for people, without the number.
+    """
+    state, number = state_of(pull), number_in(pull, "pullRequestId")
+    is_merged = state is RequestState.MERGED
+    opened = time_of(text_in(pull, "creationDate"))
+    closed = time_of(text_in(pull, "closedDate")) if state is not RequestState.OPEN else None
+    closer = pull.get("closedBy")
+    return HostedRequest(
+        number=number,
+        state=state,
+        branch=text_in(pull, "sourceRefName").removeprefix(HEADS),
+        target=text_in(pull, "targetRefName").removeprefix(HEADS),
+        head=head_of(pull),
+        base=(pull.get("lastMergeTargetCommit") or {}).get("commitId"),
+        author=account_of(pull["createdBy"]),
+        title=text_in(pull, "title"),
+        body=pull.get("description") or "",
+        draft=bool(pull.get("isDraft")),
+        opened=opened,
+        updated=closed or opened,  # it does not say when a request was changed
+        url=f"{page}/{number}",
+        merged_commit=text_in(pull["lastMergeCommit"], "commitId") if is_merged else None,
+        merged=closed if is_merged else None,
+        merged_by=account_of(closer) if is_merged and closer else None,
+    )
+
+
+def reviews_of(
+    pull: Mapping[str, Any], threads: Sequence[Mapping[str, Any]], iterations: Sequence[Mapping[str, Any]]
+) -> tuple[HostedReview, ...]:
+    """Votes, oldest first; of each person only the last one stands, if it is still the vote that counts there."""
+    people = {one["id"]: one for one in pull.get("reviewers") or () if not one.get("isContainer")}
+    pushes = sorted(
+        (time_of(text_in(one, "createdDate")), text_in(one["sourceRefCommit"], "commitId"))
+        for one in iterations
+    )
+    votes = sorted(filter(None, map(_vote_of, threads)), key=lambda one: one[0])
+    last = {who: position for position, (_, who, _) in enumerate(votes)}
+    found = []
+    for position, (time, who, vote) in enumerate(votes):
+        kind = _kind_of(vote)
+        if kind is None or who not in people:
+            continue
+        now = _kind_of(people[who].get("vote", 0))
+        heads = [commit for pushed, commit in pushes if pushed <= time]
+        found.append(
+            HostedReview(
+                kind=kind,
+                actor=account_of(people[who]),
+                head=heads[-1] if heads else None,
+                time=time,
+                stands=last[who] == position and now is kind and bool(heads),
+            )
+        )
+    unseen = [one for who, one in people.items() if who not in last and _kind_of(one.get("vote", 0))]
+    return (*found, *(_without_record(pull, one) for one in unseen))
+
+
+def _without_record(pull: Mapping[str, Any], reviewer: Mapping[str, Any]) -> HostedReview:
+    """A vote that no thread tells of: it may be of any head, so it only ever counts against the request."""
+    kind = _kind_of(reviewer["vote"]) or ReviewKind.REJECTED
+    return HostedReview(
+        kind=kind,
+        actor=account_of(reviewer),
+        head=head_of(pull),
+        time=time_of(text_in(pull, "creationDate")),
+        stands=kind is ReviewKind.REJECTED,
+        why_not="Azure DevOps does not tell which commit it was of",
+    )
+
+
+def _kind_of(vote: int) -> ReviewKind | None:
+    """10 approved, 5 approved with suggestions, 0 none, -5 waiting for the author, -10 rejected."""
+    if vote == 0:
+        return None
+    return ReviewKind.APPROVED if vote > 0 else ReviewKind.REJECTED
+
+
+def _vote_of(thread: Mapping[str, Any]) -> tuple[datetime, str, int] | None:
+    """When who voted what, where a thread is Azure DevOps' own note of a vote."""
+    properties = thread.get("properties") or {}
+    if _said(properties, "CodeReviewThreadType") != "VoteUpdate":
+        return None
+    if text_in(thread["comments"][0], "commentType") != "system":
+        return None  # whoever opens a thread chooses its properties, but not this
+    who = _said(properties, "CodeReviewVotedByTfId")
+    if who is None:
+        named = str(_said(properties, "CodeReviewVotedByIdentity"))
+        who = text_in(thread["identities"][named], "id")
+    vote = int(_said(properties, "CodeReviewVoteResult") or 0)
+    return time_of(text_in(thread, "publishedDate")), who, vote
+
+
+def _said(properties: Mapping[str, Any], name: str) -> Any:
+    return (properties.get(name) or {}).get("$value")
+
+
+def time_of(text: str) -> datetime:
+    """A time; Azure DevOps tells seven digits of a second."""
+    found = datetime.fromisoformat(_FRACTION.sub(lambda match: "." + match[1].ljust(6, "0"), text))
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
