@@ -1,26 +1,22 @@
-"""The verbs of GitML: one short method per command, with the command's name and words.
-
-`gitml.Registry("path").register("models/digits", "out")` does what `gitml -C path register models/digits out`
-does. Methods return frozen dataclasses and raise :class:`gitml.errors.GitMLError`; they print nothing, and
-report progress only to the `progress` they were given.
-"""
+"""The verbs of a registry, one short method each: :class:`Registry`."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitml._lazy import LazyModule
+from gitml.api.pipelines import Pipelines
+from gitml.api.requests import Requests
+from gitml.api.stores import Stores
 from gitml.errors import NotFound, UsageError
 from gitml.model.progress import SILENT, Progress
 from gitml.registry.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gitml.forge import detect as _detect
-    from gitml.forge.base import Forge, Request
     from gitml.git.repository import Repository
     from gitml.model import names as _names
     from gitml.model import where as _where
@@ -28,17 +24,10 @@ if TYPE_CHECKING:
     from gitml.promotion import check as _check
     from gitml.promotion import events as _events
     from gitml.promotion import history as _history
-    from gitml.promotion import merge as _merge
     from gitml.promotion import plan as _plan
     from gitml.promotion import propose as _propose
-    from gitml.promotion import receive as _receive
     from gitml.promotion import rollback as _rollback
-    from gitml.registry.care import checking as _checking
-    from gitml.registry.care import garbage as _care
-    from gitml.registry.care import repair as _repair
-    from gitml.registry.care import replication as _replication
     from gitml.registry.care import stored as _stored
-    from gitml.registry.care import upkeep as _upkeep
     from gitml.registry.care import verification as _verification
     from gitml.registry.others import opening as _others
     from gitml.registry.place import placement as _placement
@@ -46,11 +35,6 @@ if TYPE_CHECKING:
     from gitml.registry.read import diff as _diff
     from gitml.registry.read import lineage as _lineage
     from gitml.registry.read import listing as _listing
-    from gitml.registry.setup import doctor as _doctor
-    from gitml.registry.setup import hooks as _hooks
-    from gitml.registry.setup import initialise as _initialise
-    from gitml.registry.setup import pipelines as _pipelines
-    from gitml.registry.share import outgoing as _outgoing
     from gitml.registry.share import sync as _sync
     from gitml.registry.sql import query as _query
     from gitml.registry.write import drafting as _drafting
@@ -58,126 +42,28 @@ if TYPE_CHECKING:
     from gitml.registry.write import referring as _referring
     from gitml.registry.write import register as _register
 else:
-    _detect = LazyModule("gitml.forge.detect")
     _names = LazyModule("gitml.model.names")
     _where = LazyModule("gitml.model.where")
     _audit = LazyModule("gitml.promotion.audit")
     _check = LazyModule("gitml.promotion.check")
     _events = LazyModule("gitml.promotion.events")
     _history = LazyModule("gitml.promotion.history")
-    _merge = LazyModule("gitml.promotion.merge")
     _plan = LazyModule("gitml.promotion.plan")
-    _receive = LazyModule("gitml.promotion.receive")
     _rollback = LazyModule("gitml.promotion.rollback")
-    _care = LazyModule("gitml.registry.care.garbage")
-    _checking = LazyModule("gitml.registry.care.checking")
-    _diff = LazyModule("gitml.registry.read.diff")
-    _drafting = LazyModule("gitml.registry.write.drafting")
-    _doctor = LazyModule("gitml.registry.setup.doctor")
-    _edit = LazyModule("gitml.registry.write.edit")
-    _hooks = LazyModule("gitml.registry.setup.hooks")
-    _initialise = LazyModule("gitml.registry.setup.initialise")
-    _lineage = LazyModule("gitml.registry.read.lineage")
-    _listing = LazyModule("gitml.registry.read.listing")
-    _outgoing = LazyModule("gitml.registry.share.outgoing")
-    _pipelines = LazyModule("gitml.registry.setup.pipelines")
+    _stored = LazyModule("gitml.registry.care.stored")
+    _verification = LazyModule("gitml.registry.care.verification")
     _others = LazyModule("gitml.registry.others.opening")
     _placement = LazyModule("gitml.registry.place.placement")
+    _status = LazyModule("gitml.registry.place.status")
+    _diff = LazyModule("gitml.registry.read.diff")
+    _lineage = LazyModule("gitml.registry.read.lineage")
+    _listing = LazyModule("gitml.registry.read.listing")
+    _sync = LazyModule("gitml.registry.share.sync")
+    _query = LazyModule("gitml.registry.sql.query")
+    _drafting = LazyModule("gitml.registry.write.drafting")
+    _edit = LazyModule("gitml.registry.write.edit")
     _referring = LazyModule("gitml.registry.write.referring")
     _register = LazyModule("gitml.registry.write.register")
-    _repair = LazyModule("gitml.registry.care.repair")
-    _replication = LazyModule("gitml.registry.care.replication")
-    _status = LazyModule("gitml.registry.place.status")
-    _stored = LazyModule("gitml.registry.care.stored")
-    _sync = LazyModule("gitml.registry.share.sync")
-    _upkeep = LazyModule("gitml.registry.care.upkeep")
-    _verification = LazyModule("gitml.registry.care.verification")
-    _query = LazyModule("gitml.registry.sql.query")
-
-Paths = str | Path
-
-
-def init(
-    directory: Paths = ".", *, store: str | None = None, remote: str | None = None, dry_run: bool = False
-) -> _initialise.Initialised:
-    """Make a git repository a registry and commit `gitml.yaml`; again: no change.
-
-    Args:
-        directory: The registry's folder; made, and made a git repository, where it is none.
-        store: URL, or path relative to the current folder, of the store that the team shares.
-        remote: URL of the git remote `origin`.
-        dry_run: Only say what would be done.
-
-    Raises:
-        Conflict: Another store, remote or registry is there already.
-    """
-    return _initialise.initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
-
-
-def doctor(path: Paths = ".", *, registry: Paths | None = None) -> _doctor.Diagnosis:
-    """Judge the installation: git, identity, configuration, store, remote, protection of the stages.
-
-    Args:
-        path: Where the caller is; it need not be in a registry.
-        registry: The registry's folder, if it is not at or above `path`.
-    """
-    return _doctor.diagnose(path, registry)
-
-
-def install(
-    path: Paths = ".",
-    *,
-    server: Paths | None = None,
-    chain: bool = False,
-    uninstall: bool = False,
-    dry_run: bool = False,
-) -> _hooks.Installed:
-    """Set the hook of git that looks before a push: `pre-push` of a clone, or `pre-receive` of a server.
-
-    Args:
-        path: A folder of the clone.
-        server: A bare repository: from then on its stages move by request only. It needs GitML to be installed there.
-        chain: Keep a hook that is there already, and run it first.
-        uninstall: Take the hook away, and put back what was there before.
-        dry_run: Only say what would be done.
-
-    Raises:
-        NotFound: There is no repository.
-        UsageError: The server's repository is not bare.
-        Conflict: There is a hook that GitML did not write.
-    """
-    return _hooks.install(
-        Path(path),
-        server=None if server is None else Path(server),
-        chain=chain,
-        uninstall=uninstall,
-        dry_run=dry_run,
-    )
-
-
-def hook(
-    name: str,
-    *arguments: str,
-    updates: Iterable[str] = (),
-    path: Paths = ".",
-    registry: Paths | None = None,
-    progress: Progress = SILENT,
-) -> _outgoing.Hooked:
-    """Judge a push as git's hook; see :func:`install`.
-
-    Args:
-        name: `pre-push` or `pre-receive`.
-        arguments: What git gives the hook on its command line.
-        updates: What git gives it on its standard input.
-        path: Where git runs it.
-        registry: The registry's folder, if it is not at or above `path`.
-        progress: Where it reports to.
-
-    Raises:
-        UsageError: No such hook.
-        PolicyRefused: The push must not happen.
-    """
-    return _receive.run_hook(name, arguments, updates, path=Path(path), registry=registry, progress=progress)
 
 
 class Registry:
@@ -196,9 +82,9 @@ class Registry:
 
     def __init__(
         self,
-        path: Paths = ".",
+        path: str | Path = ".",
         *,
-        registry: Paths | None = None,
+        registry: str | Path | None = None,
         jobs: int | None = None,
         progress: Progress = SILENT,
         needed: bool = True,
@@ -243,7 +129,7 @@ class Registry:
     def register(
         self,
         asset: str,
-        *paths: Paths,
+        *paths: str | Path,
         version: str | None = None,
         bump: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -400,7 +286,7 @@ class Registry:
     def get(
         self,
         ref: str,
-        output: Paths | None = None,
+        output: str | Path | None = None,
         *,
         rev: str | None = None,
         include: Sequence[str] = (),
@@ -693,294 +579,3 @@ class Registry:
     def stores(self) -> Stores:
         """The stores of this registry (`gitml store`)."""
         return Stores(self._open, caller=self._path, progress=self._progress)
-
-
-class Pipelines:
-    """The pipelines of build servers that judge requests."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._ws = workspace
-
-    def init(self, kind: str, *, force: bool = False, dry_run: bool = False) -> _pipelines.Pipeline:
-        """Write the pipeline that runs `check` on requests to stages, and `events` when they are merged.
-
-        Args:
-            kind: github, gitlab, azure, bitbucket or gitea.
-            force: Replace a file that is there.
-            dry_run: Only say what would be written.
-
-        Raises:
-            UsageError: No such kind.
-            Conflict: There is another pipeline in that file.
-        """
-        return _pipelines.write_pipeline(self._ws, kind, force=force, dry_run=dry_run)
-
-
-class Requests:
-    """Requests to promote, on the forge of the repository, `local` included."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._ws = workspace
-
-    def _forge_to_change(self) -> Forge:
-        self._ws.repo.recover_locks()
-        return _detect.open_forge(self._ws)
-
-    def list(self, state: str = "open") -> tuple[Request, ...]:
-        """Requests in a state: open, merged, closed, rejected or all; newest first.
-
-        Raises:
-            UsageError: No such state.
-            StoreUnavailable: The remote did not answer.
-        """
-        return tuple(_detect.open_forge(self._ws).list(state))
-
-    def show(self, number: int) -> Request:
-        """One request with its reviews and events.
-
-        Raises:
-            NotFound: No such request.
-        """
-        return _detect.open_forge(self._ws).get(number)
-
-    def approve(self, number: int, message: str | None = None) -> Request:
-        """Approve the request's present head.
-
-        Raises:
-            NotFound: No such request.
-            Conflict: It is not open.
-            PolicyRefused: The author cannot approve.
-        """
-        return self._forge_to_change().approve(number, message)
-
-    def reject(self, number: int, message: str) -> Request:
-        """Reject the request, saying why.
-
-        Raises:
-            NotFound: No such request.
-            Conflict: It is not open.
-        """
-        return self._forge_to_change().reject(number, message)
-
-    def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
-        """Judge the request against the stage as it is now, and merge it.
-
-        Raises:
-            PolicyRefused: A rule is not satisfied; lists every reason.
-            Conflict: It conflicts with what the stage runs now, or is closed.
-        """
-        forge = _detect.open_forge(self._ws) if dry_run else self._forge_to_change()
-        return _merge.merge_request(self._ws, forge, number, dry_run=dry_run)
-
-    def close(self, number: int) -> Request:
-        """Close the request without merging it.
-
-        Raises:
-            NotFound: No such request.
-            Conflict: It is merged already.
-        """
-        return self._forge_to_change().close(number)
-
-
-def stores(
-    path: Paths = ".",
-    *,
-    registry: Paths | None = None,
-    jobs: int | None = None,
-    progress: Progress = SILENT,
-) -> Stores:
-    """The stores of the registry at or above a folder; `check` of a URL works where there is none, too."""
-
-    def find() -> Workspace:
-        return Workspace.open(path, registry, progress=progress, jobs=jobs)
-
-    return Stores(find, caller=path, progress=progress)
-
-
-class Stores:
-    """The stores that this registry's configuration names."""
-
-    def __init__(self, find: Callable[[], Workspace], *, caller: Paths, progress: Progress) -> None:
-        self._find = find
-        self._caller = caller
-        self._progress = progress
-
-    @property
-    def _ws(self) -> Workspace:
-        return self._find()
-
-    def list(self) -> tuple[_stored.StoreInfo, ...]:
-        """Every store: name, location, where that is said, and whether it is trusted on this machine."""
-        return _stored.stores(self._ws)
-
-    def check(self, where: str | None = None) -> _checking.StoreCheck:
-        """Ask a place everything that a store relies on: races writers, reads after writes, ranges, names, speed.
-
-        What it writes is removed again. A place of a kind that promises nothing by itself (see `allow_schemes` in
-        your settings) may be used as a store once this found it fit.
-
-        Args:
-            where: Name of a store, or a URL or path; default is the store `default`. A URL or path needs no registry.
-
-        Raises:
-            PolicyRefused: A promise is broken; `context["faults"]` lists all of them.
-            UsageError: There is no such store.
-            StoreUnavailable, AccessDenied, NoSpace: The place cannot be used at all.
-        """
-        caller = Path(self._caller).resolve()
-        return _checking.check(self._find, where, caller=caller, progress=self._progress)
-
-    def trust(self, name: str) -> _stored.Trusted:
-        """Accept the present location of a store on this machine, or a location that versions refer to.
-
-        Args:
-            name: Name of a store, `REPO//` before it for one of another registry; or the URL of a folder, bucket,
-                prefix or web address, and all below it.
-
-        Raises:
-            UsageError: No such store.
-            InvalidInput: No such kind of location.
-        """
-        if not ("//" in name and _others.names_store(name)):
-            return _stored.trust(self._ws, name)
-        caller = Path(self._caller).resolve()
-        ws, inner = _others.open_other(name, self._find, caller=caller, progress=self._progress)
-        return _stored.trust(ws, inner)
-
-    def verify(
-        self, name: str | None = None, *, part: str | None = None, within: str | None = None
-    ) -> _stored.StoreVerification:
-        """Check every object of a store against its name, and every version's tree for completeness.
-
-        Args:
-            name: Name of the store, or `embedded`; default is the configured one.
-            part: Only this part, as `2/7`; seven such runs read each object once.
-            within: Only what can be read in this time, as `10m`; the next run goes on there.
-
-        Raises:
-            IntegrityError: Something is wrong; `context["faults"]` lists all of it.
-            UsageError: A malformed part or time.
-        """
-        return _stored.verify(self._ws, name, part=part, within=within)
-
-    def du(self, name: str | None = None) -> _stored.DiskUsage:
-        """Unique and shared bytes of each version in a store."""
-        return _stored.du(self._ws, name)
-
-    def adopt(self, ref: str, *, dry_run: bool = False) -> _register.Registered:
-        """Copy the data that a version refers to into the store, as the asset's next version.
-
-        It gets the fields of the version it was copied from, which becomes its input. The bytes stream through this
-        machine, judged on the way; none is kept on its disk.
-
-        Args:
-            ref: The version, registered with `reference`.
-            dry_run: Plan only.
-
-        Raises:
-            UsageError: Its bytes are in the store already.
-            AccessDenied: It refers to what is not trusted on this machine.
-            IntegrityError: A source is gone, or not what was registered; no version is made.
-        """
-        return _referring.adopt(self._ws, ref, dry_run=dry_run)
-
-    def forget(self, ref: str, *, store: str | None = None, dry_run: bool = False) -> _care.Forgotten:
-        """Stop keeping a version, so that `gc` may free what only it uses.
-
-        Args:
-            ref: TYPE/NAME@VERSION.
-            store: Name of the store, or `embedded`; default is the configured one.
-            dry_run: Only say what would go.
-
-        Raises:
-            NotFound: The store does not keep that version.
-            PolicyRefused: A local or remote-tracking branch still has its pointer.
-        """
-        return _care.forget(self._ws, ref, store=store, dry_run=dry_run)
-
-    def gc(self, name: str | None = None, *, dry_run: bool = False) -> _care.GarbageCollection:
-        """Condemn what no version of any registry needs, and delete what was condemned two weeks ago.
-
-        Safe beside writers, readers and other collections. Versions are never let go: see `forget`.
-
-        Args:
-            name: Name of the store, or `embedded`; default is the configured one.
-            dry_run: Only say what would go.
-
-        Raises:
-            IntegrityError: A version cannot be followed, so nobody knows what it needs; nothing was deleted.
-        """
-        return _care.gc(self._ws, name, dry_run=dry_run)
-
-    def repack(self, name: str | None = None, *, dry_run: bool = False) -> _upkeep.Repacked:
-        """Merge small packs and leave behind what no version uses; `gc` frees the old ones.
-
-        Safe beside writers, readers and collections.
-
-        Args:
-            name: Name of the store, or `embedded`; default is the configured one.
-            dry_run: Only say what would be done.
-
-        Raises:
-            IntegrityError: Something that would have to move is damaged; nothing was changed.
-        """
-        return _upkeep.repack(self._ws, name, dry_run=dry_run)
-
-    def purge(self, ref: str, *, store: str | None = None, dry_run: bool = False) -> _upkeep.Purged:
-        """Remove what only one version uses from a store, at once, and refuse these contents from then on.
-
-        Readers of other versions whose bytes have to move may have to begin again. Do not repack meanwhile.
-
-        Args:
-            ref: TYPE/NAME@VERSION.
-            store: Name of the store, or `embedded`; default is the configured one.
-            dry_run: Only say what would go.
-
-        Raises:
-            NotFound: The store does not keep that version.
-            PolicyRefused: Another version has one of its files; `context["files"]` lists them.
-            Conflict: The same bytes were registered meanwhile.
-        """
-        return _upkeep.purge(self._ws, ref, store=store, dry_run=dry_run)
-
-    def replicate(
-        self, a: str, b: str, *, deep: bool = False, dry_run: bool = False
-    ) -> _replication.Replicated:
-        """Give a store every version of another, and restore what it lost.
-
-        Args:
-            a: The store to read: a name, URL or path.
-            b: The store to bring up to date: a name, URL or path.
-            deep: Read all of `b` first and heal what is damaged, too; otherwise only what is missing.
-            dry_run: Only say what would be copied.
-
-        Raises:
-            NotFound: `a` is no store.
-            PartlyDone: Versions that `b` refused or that `a` cannot give, or objects that neither has; the rest is done.
-        """
-        return _replication.replicate(self._ws, a, b, deep=deep, dry_run=dry_run)
-
-    def repair(
-        self,
-        name: str | None = None,
-        *,
-        sources: Sequence[str] = (),
-        files: Sequence[str | Path] = (),
-        dry_run: bool = False,
-    ) -> _repair.Repaired:
-        """Restore what a store lost, from other stores, the cache, and files that were placed from this clone.
-
-        Reads all of the store first. Nothing is deleted, and what is right is left alone.
-
-        Args:
-            name: Name of the store, or `embedded`; default is the configured one.
-            sources: Look in these stores: names, URLs or paths; default is every store that is known.
-            files: Look in these folders, too, for files of versions.
-            dry_run: Only say what would be done.
-
-        Raises:
-            PartlyDone: Bytes are lost; `context["missing"]` says which of which file. The rest is done.
-            UsageError: A source is the store itself.
-            NotFound: No such folder.
-        """
-        return _repair.repair(self._ws, name, sources=sources, files=files, dry_run=dry_run)
