@@ -161,8 +161,8 @@ def _serve() -> None:
     import gitml.git.repository
     import gitml.model.schemas
     import gitml.store.store  # noqa: F401 - imported before the fork
-    from gitml.cli import render_promotion, render_registry, render_work  # noqa: F401 - imported before the fork
     from gitml.cli.app import root  # noqa: F401 - imported before the fork
+    from gitml.cli.render import promotion, registry, work  # noqa: F401 - imported before the fork
 
     alive: set[int] = set()
     for text in sys.stdin:
