@@ -86,6 +86,20 @@ def place_of(url: str) -> Place | None:
     return Place(host=_host(match["host"]), path=_path(match["path"]))
 
 
+def owner_and_name(place: Place) -> tuple[str, str]:
+    """Owner and name of a repository, where the forge has no deeper folders; what is before them is the forge's own path.
+
+    Raises:
+        InvalidInput: The remote names no such two.
+    """
+    parts = place.path.split("/")
+    if len(parts) < 2:
+        raise InvalidInput(
+            f"the remote names no OWNER/REPOSITORY on {place.host}", code="forge-remote", hint="git remote -v"
+        )
+    return parts[-2], parts[-1]
+
+
 def check_api_url(url: str) -> str:
     """An address of an API as it is used.
 

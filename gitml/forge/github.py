@@ -16,12 +16,13 @@ from github.GithubException import GithubException
 from github.GithubObject import NotSet
 from github.IssueComment import IssueComment
 
-from gitml.errors import AccessDenied, Conflict, InvalidInput, NotFound, PolicyRefused
-from gitml.forge.access import Access
+from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused
+from gitml.forge.access import Access, owner_and_name
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
+from gitml.forge.comments import Conversation, Remark
 from gitml.forge.github_replies import (
     attempted,
-    comment_of,
+    remark_of,
     request_of,
     review_of,
     said_by,
@@ -57,14 +58,7 @@ class GitHubHost:
     capabilities = Capabilities(draft=True, reviewers=True, auto_merge=True)
 
     def __init__(self, access: Access) -> None:
-        parts = access.place.path.split("/")
-        if len(parts) < 2:
-            raise InvalidInput(
-                f"the remote names no OWNER/REPOSITORY on {access.place.host}",
-                code="forge-remote",
-                hint="git remote -v",
-            )
-        self._owner = parts[-2]
+        self._owner, name = owner_and_name(access.place)
         self._patience = access.patience
         self._page_size = access.page_size
         self._github = Github(
@@ -78,7 +72,7 @@ class GitHubHost:
             seconds_between_writes=None,
             lazy=True,
         )
-        self._repo = self._github.get_repo("/".join(parts[-2:]))
+        self._repo = self._github.get_repo(f"{self._owner}/{name}")
         self._me: Account | None = None
 
     def me(self) -> Account:
@@ -165,43 +159,27 @@ class GitHubHost:
             raise Conflict(
                 f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
             )
-        if comment and not self._has_comment(number, comment):
-            self._add_comment(number, comment)
+        if comment:
+            self._conversation(number).say_once(comment)
 
     # What people say -----------------------------------------------------------------------------------------------
 
     def comment(self, number: int, marker: str, body: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.comment`."""
-        text = f"{body.rstrip()}\n\n<!-- {marker} -->"
-        for said in self._comments(number):
-            if said.body.rstrip().endswith(f"<!-- {marker} -->"):
-                if said.body == text:
-                    return
-                try:
-                    self._read(
-                        f"the comment on request {number} could not be changed", partial(said.edit, text)
-                    )
-                except AccessDenied:
-                    continue  # somebody else's, who copied the marker
-                return
-        self._add_comment(number, text)
+        self._conversation(number).keep(marker, body)
 
-    def _comments(self, number: int) -> Iterator[IssueComment]:
-        pages = self._repo.get_issue(number).get_comments()
-        yield from self._pages(f"comments of request {number} could not be read", pages, comment_of)
+    def _conversation(self, number: int) -> Conversation[IssueComment]:
+        def read() -> Iterator[Remark[IssueComment]]:
+            pages = self._repo.get_issue(number).get_comments()
+            return self._pages(f"comments of request {number} could not be read", pages, remark_of)
 
-    def _has_comment(self, number: int, text: str) -> bool:
-        return any(said.body.strip() == text.strip() for said in self._comments(number))
+        def edit(comment: IssueComment, text: str) -> None:
+            attempted(lambda: comment.edit(text))()
 
-    def _add_comment(self, number: int, text: str) -> None:
-        def attempt() -> bool:
-            self._repo.get_issue(number).create_comment(text)
-            return True
+        def add(text: str) -> None:
+            attempted(lambda: self._repo.get_issue(number).create_comment(text))()
 
-        def look() -> bool | None:
-            return True if self._has_comment(number, text) else None
-
-        self._patience.write(f"request {number} could not be commented on", attempted(attempt), look)
+        return Conversation(number=number, patience=self._patience, read=read, edit=edit, add=add)
 
     def set_status(self, commit: str, *, name: str, state: CheckState, text: str, url: str = "") -> None:
         """See :meth:`gitml.forge.hosting.Host.set_status`; said twice, the second one counts, and says the same."""

@@ -14,6 +14,8 @@ from github.PullRequest import PullRequest
 from github.PullRequestReview import PullRequestReview
 
 from gitml.forge.base import RequestState, ReviewKind
+from gitml.forge.by_requests import lost
+from gitml.forge.comments import Remark
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
 from gitml.forge.patience import Failed
 
@@ -37,22 +39,13 @@ def attempted(attempt: Callable[[], T]) -> Callable[[], T]:
             headers = {name: str(value) for name, value in (error.headers or {}).items()}
             raise Failed(error.status, said_by(error), headers) from error
         except requests.RequestException as error:
-            is_unsent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-            raise Failed(None, _network(error), sent=not is_unsent) from error
+            raise lost(error) from error
         except _NOT_THE_API as error:
             # What PyGithub raises where a reply is a page for people, cut off, not of the promised form, or leads to
             # another host.
             raise Failed(None, _NO_ANSWER) from error
 
     return tried
-
-
-def _network(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not trusted"
-    return "the connection broke" if "NewConnectionError" not in repr(error) else "no connection"
 
 
 def said_by(error: GithubException) -> str:
@@ -125,10 +118,9 @@ def review_of(review: PullRequestReview) -> HostedReview | None:
     )
 
 
-def comment_of(comment: IssueComment) -> IssueComment:
-    """A comment that has a text."""
-    text_of(comment.body)
-    return comment
+def remark_of(comment: IssueComment) -> Remark[IssueComment]:
+    """A comment, which has a text."""
+    return Remark(handle=comment, body=text_of(comment.body))
 
 
 def _utc(time: datetime | None) -> datetime:
