@@ -161,6 +161,13 @@ def text_in(value: Any, key: str) -> str:
     return found
 
 
+def items_of(body: Any) -> list[Any]:
+    """A list that has to be the whole body."""
+    if not isinstance(body, list):
+        raise TypeError("no list")
+    return body
+
+
 def number_in(value: Any, key: str) -> int:
     """A whole number that has to be in an object."""
     found = value[key]

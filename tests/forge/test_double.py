@@ -125,10 +125,16 @@ def call(method: str, path: str, body: bytes = b"", **query: str) -> Call:
     )
 
 
-@pytest.mark.skipif(
-    not openapi.is_there("github") and "GITML_REQUIRE_SERVERS" not in os.environ,
-    reason="GitHub's document is not in .servers/openapi",
+needs_github, needs_gitea = (
+    pytest.mark.skipif(
+        not openapi.is_there(vendor) and "GITML_REQUIRE_SERVERS" not in os.environ,
+        reason=f"{vendor}'s document is not in .servers/openapi",
+    )
+    for vendor in ("github", "gitea")
 )
+
+
+@needs_github
 @pytest.mark.parametrize(
     ("made", "word"),
     [
@@ -149,4 +155,26 @@ def call(method: str, path: str, body: bytes = b"", **query: str) -> Call:
 )
 def test_calls_are_held_against_the_document(made: Call, word: str | None) -> None:
     complaint = openapi.complaint("github", made)
+    assert complaint is None if word is None else complaint is not None and word in complaint
+
+
+@needs_gitea
+@pytest.mark.parametrize(
+    ("made", "word"),
+    [
+        (call("GET", "/repos/o/r/pulls", state="all", page="1", limit="50"), None),
+        (call("POST", "/repos/o/r/pulls", b'{"title": "t", "head": "h", "base": "b", "body": ""}'), None),
+        (call("POST", "/repos/o/r/pulls/1/merge", b'{"Do": "merge", "head_commit_id": "x"}'), None),
+        (call("POST", "/repos/o/r/pulls/1/reviews", b'{"event": "APPROVED", "commit_id": "x"}'), None),
+        (call("GET", "/repos/o/r/pulls", head="o:x"), "head"),
+        (call("GET", "/repos/o/r/pulls/first"), "first"),
+        (call("PUT", "/repos/o/r/pulls/1/merge", b'{"Do": "merge"}'), "method"),
+        (call("POST", "/repos/o/r/pulls/1/merge", b'{"Do": "melt"}'), "melt"),
+        (call("POST", "/repos/o/r/pulls/1/merge", b'{"head_commit_id": "x"}'), "Do"),
+        (call("POST", "/repos/o/r/pulls", b'{"title": 3, "head": "h", "base": "b"}'), "3"),
+        (call("POST", "/repos/o/r/pulls", b'{"title": "t", "draft": true}'), "draft"),
+    ],
+)
+def test_calls_are_held_against_giteas_document(made: Call, word: str | None) -> None:
+    complaint = openapi.complaint("gitea", made)
     assert complaint is None if word is None else complaint is not None and word in complaint

@@ -128,6 +128,7 @@ class PullRequest:
         last_head: What was merged, or the tip when it was closed.
         last_base: The same of the target.
         heads: Each head that it had, and since when.
+        from_fork: Whether its branch is shown as that of another repository, which has the same name there.
     """
 
     id: int
@@ -152,6 +153,7 @@ class PullRequest:
     reviews: list[Review] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     heads: list[tuple[datetime, str]] = field(default_factory=list)
+    from_fork: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
