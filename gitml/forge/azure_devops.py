@@ -229,11 +229,12 @@ class AzureDevOpsHost:
     def reviews(self, number: int) -> tuple[HostedReview, ...]:
         """See :meth:`gitml.forge.hosting.Host.reviews`."""
         return self._rest.read(
-            f"reviews of request {number} could not be read",
-            lambda: reviews_of(
-                self._calls.pull(number), self._calls.threads(number), self._calls.iterations(number)
-            ),
+            f"reviews of request {number} could not be read", lambda: self._reviews(number)
         )
+
+    def _reviews(self, number: int) -> tuple[HostedReview, ...]:
+        calls = self._calls
+        return reviews_of(calls.pull(number), calls.threads(number), calls.iterations(number))
 
     def authors(self, number: int) -> tuple[str, ...]:
         """See :meth:`gitml.forge.hosting.Host.authors`: who opened it, who pushed, and the addresses of its commits."""
@@ -267,8 +268,17 @@ class AzureDevOpsHost:
         path = ("pullRequests", number, "reviewers", self._my_id or "")
 
         def attempt() -> bool:
-            if head_of(self._calls.pull(number)) != head:
+            pull = self._calls.pull(number)
+            if head_of(pull) != head:
                 return False
+            if any(
+                one["id"] == self._my_id and one.get("vote") == vote for one in pull.get("reviewers") or ()
+            ):
+                if any(_is_said(one, self.me(), head) for one in self._reviews(number)):
+                    return True
+                self._calls.call(
+                    "PUT", *path, body={"vote": 0}
+                )  # of an older head; the same again is not noted
             self._calls.call("PUT", *path, body={"vote": vote})
             if head_of(self._calls.pull(number)) == head:
                 return True
@@ -397,6 +407,10 @@ class AzureDevOpsHost:
 
     def _request(self, pull: Json) -> HostedRequest:
         return request_of(pull, self._calls.page)
+
+
+def _is_said(review: HostedReview, by: Account, head: str) -> bool:
+    return review.stands and review.head == head and review.actor.login == by.login
 
 
 def _options(message: str) -> dict[str, Any]:

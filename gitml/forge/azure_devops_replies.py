@@ -1,7 +1,7 @@
 """What Azure DevOps replies, in the words of the forge room; for :mod:`gitml.forge.azure_devops` alone.
 
-A vote names no commit there. Which head it was of is read from the order of two records that Azure DevOps keeps: its
-own notes of votes among the threads, and the iterations of the request, one for each push.
+The record of votes (:mod:`gitml.forge.votes`) is Azure DevOps' own notes among the threads; that of pushes is the
+iterations of the request, one for each.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gitml.forge import votes
 from gitml.forge.base import RequestState, ReviewKind
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
 from gitml.forge.rest import number_in, text_in
+from gitml.forge.votes import Push, Vote, Voter
 
 HEADS: Final = "refs/heads/"
 _STATES: Final = {
@@ -95,44 +97,18 @@ def request_of(pull: Mapping[str, Any], page: str) -> HostedRequest:
 def reviews_of(
     pull: Mapping[str, Any], threads: Sequence[Mapping[str, Any]], iterations: Sequence[Mapping[str, Any]]
 ) -> tuple[HostedReview, ...]:
-    """Votes, oldest first; of each person only the last one stands, if it is still the vote that counts there."""
-    people = {one["id"]: one for one in pull.get("reviewers") or () if not one.get("isContainer")}
-    pushes = sorted(
-        (time_of(text_in(one, "createdDate")), text_in(one["sourceRefCommit"], "commitId"))
+    """Votes, from the notes of them, the iterations, and what the votes are now."""
+    people = [one for one in pull.get("reviewers") or () if not one.get("isContainer")]
+    pushes = [
+        Push(time=time_of(text_in(one, "createdDate")), head=text_in(one["sourceRefCommit"], "commitId"))
         for one in iterations
-    )
-    votes = sorted(filter(None, map(_vote_of, threads)), key=lambda one: one[0])
-    last = {who: position for position, (_, who, _) in enumerate(votes)}
-    found = []
-    for position, (time, who, vote) in enumerate(votes):
-        kind = _kind_of(vote)
-        if kind is None or who not in people:
-            continue
-        now = _kind_of(people[who].get("vote", 0))
-        heads = [commit for pushed, commit in pushes if pushed <= time]
-        found.append(
-            HostedReview(
-                kind=kind,
-                actor=account_of(people[who]),
-                head=heads[-1] if heads else None,
-                time=time,
-                stands=last[who] == position and now is kind and bool(heads),
-            )
-        )
-    unseen = [one for who, one in people.items() if who not in last and _kind_of(one.get("vote", 0))]
-    return (*found, *(_without_record(pull, one) for one in unseen))
-
-
-def _without_record(pull: Mapping[str, Any], reviewer: Mapping[str, Any]) -> HostedReview:
-    """A vote that no thread tells of: it may be of any head, so it only ever counts against the request."""
-    kind = _kind_of(reviewer["vote"]) or ReviewKind.REJECTED
-    return HostedReview(
-        kind=kind,
-        actor=account_of(reviewer),
+    ]
+    return votes.reviews_of(
+        [vote for vote in map(_vote_of, threads) if vote is not None],
+        pushes,
+        {one["id"]: Voter(account=account_of(one), kind=_kind_of(one.get("vote", 0))) for one in people},
         head=head_of(pull),
-        time=time_of(text_in(pull, "creationDate")),
-        stands=kind is ReviewKind.REJECTED,
-        why_not="Azure DevOps does not tell which commit it was of",
+        opened=time_of(text_in(pull, "creationDate")),
     )
 
 
@@ -143,7 +119,7 @@ def _kind_of(vote: int) -> ReviewKind | None:
     return ReviewKind.APPROVED if vote > 0 else ReviewKind.REJECTED
 
 
-def _vote_of(thread: Mapping[str, Any]) -> tuple[datetime, str, int] | None:
+def _vote_of(thread: Mapping[str, Any]) -> Vote | None:
     """When who voted what, where a thread is Azure DevOps' own note of a vote."""
     properties = thread.get("properties") or {}
     if _said(properties, "CodeReviewThreadType") != "VoteUpdate":
@@ -154,8 +130,8 @@ def _vote_of(thread: Mapping[str, Any]) -> tuple[datetime, str, int] | None:
     if who is None:
         named = str(_said(properties, "CodeReviewVotedByIdentity"))
         who = text_in(thread["identities"][named], "id")
-    vote = int(_said(properties, "CodeReviewVoteResult") or 0)
-    return time_of(text_in(thread, "publishedDate")), who, vote
+    kind = _kind_of(int(_said(properties, "CodeReviewVoteResult") or 0))
+    return Vote(time=time_of(text_in(thread, "publishedDate")), who=who, kind=kind)
 
 
 def _said(properties: Mapping[str, Any], name: str) -> Any:

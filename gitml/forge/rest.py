@@ -74,7 +74,7 @@ class Rest:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | int | bool] | None = None,
+        query: Mapping[str, str | int | bool | tuple[str, ...]] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -82,14 +82,17 @@ class Rest:
 
         Args:
             path: After the address of the API, with a slash at its beginning; :func:`path_of` makes one.
+            query: Words after the path; of several values of one word, each is said.
             body: JSON value to send; None sends no body.
             headers: What this call says besides.
 
         Raises:
             Failed: The status is 300 or more, there was no reply, or none that is JSON and within bounds.
         """
-        words = {key: _text(value) for key, value in (query or {}).items()}
-        url = self._api_url + path + (f"?{urlencode(words)}" if words else "")
+        words = {
+            key: value if isinstance(value, tuple) else _text(value) for key, value in (query or {}).items()
+        }
+        url = self._api_url + path + (f"?{urlencode(words, doseq=True)}" if words else "")
         said = {**self._headers, **(headers or {})}
         data = None
         if body is not None:

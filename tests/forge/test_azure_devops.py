@@ -128,6 +128,15 @@ def test_a_head_that_moved_is_not_voted_on(there: World) -> None:
     assert there.project.get(made.number).reviews == []
 
 
+def test_a_vote_is_cast_anew_on_a_new_head(there: World) -> None:
+    made, bob = opened(there), there.host("bob")
+    bob.approve(made.number, head=made.head, comment=None)
+    moved = there.branch("feature", "production", other="text")
+    bob.approve(made.number, head=moved, comment=None)
+    bob.approve(made.number, head=moved, comment=None)
+    assert [(one.head, one.stands) for one in bob.reviews(made.number)] == [(made.head, False), (moved, True)]
+
+
 def test_a_vote_that_fell_on_another_head_is_taken_back(
     there: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atlassian.bitbucket import Cloud
 from azure.devops.connection import Connection
 from azure.devops.exceptions import AzureDevOpsServiceError
 from azure.devops.v7_1.git import models as azure
 from github import Auth, Github, GithubException
 from msrest.authentication import BasicAuthentication
+from requests import HTTPError
 from servers.forge import openapi
 from servers.forge.core import Forge
 from servers.forge.routing import Call
@@ -110,6 +112,45 @@ def test_microsofts_client_finds_an_azure_devops(tmp_path: Path) -> None:
         assert [
             one.closed_by.unique_name for one in ada.get_pull_requests("registry", criteria, project="models")
         ] == ["ada@example.com"]
+        assert there.double.complaints == []
+
+
+def test_an_independent_client_finds_a_bitbucket(tmp_path: Path) -> None:
+    with world("bitbucket", tmp_path) as there:
+        there.branch("feature")
+
+        def client(login: str) -> Any:
+            cloud = Cloud(
+                url=there.api_url.removesuffix("/2.0"),
+                token=f"token-of-{login}",
+                backoff_and_retry=False,
+            )
+            return cloud.workspaces.get("team").repositories.get("registry")
+
+        ada, bob = client("ada"), client("bob")
+        made = ada.pullrequests.create("T", "feature", "production", "B", close_source_branch=False)
+        assert (made.id, made.is_open, made.title, made.author.display_name) == (1, True, "T", "Ada")
+        again = ada.pullrequests.create("Other", "feature", "production", "B", close_source_branch=False)
+        assert (again.id, again.title) == (1, "Other")
+        head = there.project.tip("feature")
+        assert head is not None and made.source_commit == head[:12]
+        seen = bob.pullrequests.get(1)
+        seen.request_changes()
+        seen.unrequest_changes()
+        seen.approve()
+        with pytest.raises(HTTPError) as caught:
+            seen.approve()
+        assert caught.value.response.status_code == 409
+        voices = [(one.user.display_name, one.has_approved) for one in bob.pullrequests.get(1).participants()]
+        assert voices == [("Bob", True)]
+        for number in range(12):
+            seen.comment(f"{number}")
+        assert [one.raw for one in made.comments()] == [f"{number}" for number in range(12)]
+        assert [one.hash for one in made.commits] == [head]
+        assert [one.id for one in bob.pullrequests.each(q='source.branch.name = "feature"')] == [1]
+        made.merge(merge_strategy="merge_commit")
+        assert ada.pullrequests.get(1).is_merged
+        assert there.project.git("rev-list", "--count", "--merges", "production") == "1"
         assert there.double.complaints == []
 
 

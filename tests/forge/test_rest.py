@@ -97,6 +97,12 @@ def test_a_call_says_what_it_is_told(server: Server, api: Rest) -> None:
     assert headers["Authorization"] == "token canary" and headers["User-Agent"] == "gitml"
 
 
+def test_a_word_of_the_query_may_be_said_twice(server: Server, api: Rest) -> None:
+    server.says(200, b"[]")
+    api.call("GET", "/x", query={"state": ("OPEN", "MERGED"), "q": 'a = "b"'})
+    assert server.seen[0][1] == "/api/x?state=OPEN&state=MERGED&q=a+%3D+%22b%22"
+
+
 def test_no_body_is_none(server: Server, api: Rest) -> None:
     server.says(204)
     assert api.call("DELETE", "/x").body is None

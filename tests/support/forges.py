@@ -24,10 +24,16 @@ from gitml.forge.hosting import Host
 from gitml.forge.patience import Patience, Words
 from gitml.forge.vendors import VENDORS
 
-PREFIX = {"azure_devops": "azure"}  # what the double's path begins with, where it is not the kind
+PREFIX = {
+    "azure_devops": "azure",
+    "bitbucket": "bitbucket/2.0",
+}  # what the double's path begins with, where it is not the kind
 NAMES = {"azure_devops": "team/models/registry"}  # a project's name, where two parts are not enough
 
-LOGINS = {"azure_devops": "{}@example.com"}  # what people are called, where it is not by a name of theirs
+LOGINS = {
+    "azure_devops": "{}@example.com",
+    "bitbucket": "557058:{}",
+}  # what people are called, where it is not by a name of theirs
 
 
 def spoken() -> list[str]:

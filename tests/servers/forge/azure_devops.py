@@ -371,8 +371,8 @@ def _vote_or_ask(call: Call, user: User) -> Reply:
         raise Refusal(Why.FORBIDDEN, "TF401186: You cannot record a vote for someone else.")
     else:
         said = Said.APPROVED if vote > 0 else Said.REJECTED
-        last = [one for one in project.standing(request) if one.user is user and _vote(call, one) == vote]
-        if not last or last[0].head != project.head(request):
+        standing = [_vote(call, one) for one in project.standing(request) if one.user is user]
+        if standing != [vote]:  # the same vote again is not noted, whatever was pushed since
             review = project.review(user, request.number, said)
             _kept(call, "votes")[review.id] = vote
     return Reply(body={**_user(call, who), "vote": vote})

@@ -235,10 +235,17 @@ class Project:
         """Whether a commit is there."""
         return self.git("cat-file", "-t", oid, ok=(0, 1, 128)) == "commit"
 
+    def commit(self, oid: str) -> CommitInfo:
+        """One commit."""
+        return self._commits("--no-walk", oid)[0]
+
     def commits(self, base: str, head: str) -> list[CommitInfo]:
         """Commits of head that base lacks, oldest first."""
+        return self._commits("--reverse", f"{base}..{head}")
+
+    def _commits(self, *which: str) -> list[CommitInfo]:
         shape = "%H%x1f%P%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%ct%x1f%B%x1e"
-        text = self.git("log", "--reverse", f"--format={shape}", f"{base}..{head}")
+        text = self.git("log", f"--format={shape}", *which)
         found = []
         for row in text.split("\x1e"):
             if row.strip():
