@@ -141,7 +141,7 @@ class AzureDevOpsHost:
         if target is not None:
             query["searchCriteria.targetRefName"] = HEADS + target
         what = "requests could not be listed"
-        for pull in self._calls.pages(what, "pullrequests", query=query):
+        for pull in self._calls.requests(what, query):
             if len(pull.get("description") or "") >= _LISTED_TEXT:
                 yield self.get(pull["pullRequestId"])
             else:
@@ -246,7 +246,7 @@ class AzureDevOpsHost:
             return {account_of(identity).login for identity in (opener, *pushers)}
 
         found = self._rest.read(what, attempt)
-        for commit in self._calls.pages(what, "pullRequests", number, "commits"):
+        for commit in self._calls.commits(what, number):
             people = (commit.get("author") or {}, commit.get("committer") or {})
             found.update(person["email"] for person in people if person.get("email"))
         return tuple(sorted(found))

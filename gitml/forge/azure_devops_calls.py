@@ -64,19 +64,38 @@ class Calls:
         """Its pushes; they come in one reply."""
         return list(self.call("GET", "pullRequests", number, "iterations")["value"])
 
-    def pages(self, what: str, *parts: str | int, query: Mapping[str, str] | None = None) -> Iterator[Json]:
-        """Everything in a list, a page at a time."""
+    def requests(self, what: str, query: Mapping[str, str]) -> Iterator[Json]:
+        """Requests that a search finds, a page at a time."""
         size, skipped = self._access.page_size, 0
         while True:
-            place = {**(query or {}), "$top": size, "$skip": skipped}
+            place = {**query, "$top": size, "$skip": skipped}
             found = self.rest.read(
                 what,
-                lambda place=place: list(self.call("GET", *parts, query=place)["value"]),  # type: ignore[misc]
+                lambda place=place: list(self.call("GET", "pullrequests", query=place)["value"]),  # type: ignore[misc]
             )
             yield from found
             if len(found) < size:
                 return
             skipped += len(found)
+
+    def commits(self, what: str, number: int) -> Iterator[Json]:
+        """Commits of a request; a page names the next one in a header."""
+        path = self._repo + path_of("pullRequests", number, "commits")
+        query: dict[str, str | int | bool | tuple[str, ...]] = {
+            "$top": self._access.page_size,
+            "api-version": _VERSION,
+        }
+
+        def attempt() -> tuple[Sequence[Json], str]:
+            answer = self.rest.call("GET", path, query=query)
+            return list(answer.body["value"]), answer.headers.get("x-ms-continuationtoken", "")
+
+        while True:
+            found, token = self.rest.read(what, attempt)
+            yield from found
+            if not token:
+                return
+            query["continuationToken"] = token
 
     def connection(self) -> Json:
         """Whose token it is."""

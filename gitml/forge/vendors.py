@@ -128,7 +128,7 @@ VENDORS: Final = {
             hosts=frozenset({"bitbucket.org", "altssh.bitbucket.org"}),
             api_url=lambda _: "https://api.bitbucket.org/2.0",
             variables=("BITBUCKET_TOKEN", "BITBUCKET_ACCESS_TOKEN"),
-            rights="read and write for repositories and pull requests",
+            rights="read and write for repositories and pull requests, read for the account",
         ),
         Vendor(
             kind="gitea",

@@ -259,6 +259,16 @@ def test_pushers_and_addresses_are_authors(there: World) -> None:
     assert there.host().authors(made.number) == ("ada@example.com",)
 
 
+def test_commits_are_read_page_by_page(there: World) -> None:
+    tip = there.branch("feature")
+    for login in ("eve", "bob", "eve"):
+        tip = there.branch("feature", tip, author=login, file=f"{login} {tip}")
+    host = there.host(page_size=2)
+    made = host.open(branch="feature", target="production", title="T", body="", draft=False)
+    assert set(host.authors(made.number)) == {"ada@example.com", "bob@example.com", "eve@example.com"}
+    assert [one.path.rpartition("/")[2] for one in there.double.log].count("commits") == 2
+
+
 def test_an_outage_of_identities_is_told(there: World) -> None:
     made = opened(there)
     there.double.faults.add(Fault(how=How.STATUS, status=503, path="identities", times=1000))

@@ -466,7 +466,11 @@ def _iterations(call: Call, user: User) -> Reply:
 def _commits(call: Call, user: User) -> Reply:
     project, request = _pull_of(call, user)
     found = project.commits(project.base(request), project.head(request))[::-1]
-    return _values([_commit(one) for one in _page_of(call, found)])
+    size, start = call.number("$top", 100), call.number("continuationToken", 0)
+    reply = _values([_commit(one) for one in found[start : start + size]])
+    if len(found) > start + size:
+        reply.headers["x-ms-continuationtoken"] = str(start + size)
+    return reply
 
 
 def _commit(commit: CommitInfo) -> dict[str, Any]:
