@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from gitml._lazy import LazyModule
 from gitml.errors import Conflict
-from gitml.git import journal
 from gitml.git.command import GitCommand, Result
 from gitml.git.failures import failure, first_words
 from gitml.git.names import check_oid, check_ref, check_remote_name
 from gitml.git.types import RefUpdate
+
+if TYPE_CHECKING:
+    from gitml.git import journal
+else:
+    journal = LazyModule("gitml.git.journal")
 
 _LOST_RACE: Final = re.compile(
     r"is at [0-9a-f]+ but expected|reference already exists|unable to resolve reference|reference is missing but expected"

@@ -13,19 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitml._lazy import LazyModule
 from gitml.errors import IntegrityError, NotFound, UsageError
-from gitml.git import (
-    checkout,
-    discovery,
-    exclude,
-    history,
-    journal,
-    quarantine,
-    refs,
-    remotes,
-    signatures,
-    trees,
-)
+from gitml.git import discovery, refs
 from gitml.git.command import GitCommand
 from gitml.git.names import (
     check_branch,
@@ -37,7 +27,6 @@ from gitml.git.names import (
     check_revision,
 )
 from gitml.git.objects import ObjectReader, parse_commit, parse_listing, parse_person, parse_tree
-from gitml.git.recovery import FETCH, locks_of_fetch, recover
 from gitml.git.types import (
     Change,
     Changes,
@@ -57,7 +46,29 @@ from gitml.git.types import (
 from gitml.git.worktrees import Worktree, list_worktrees, read_head
 
 if TYPE_CHECKING:
+    from gitml.git import (
+        checkout,
+        exclude,
+        history,
+        journal,
+        quarantine,
+        recovery,
+        remotes,
+        signatures,
+        trees,
+    )
     from gitml.git.discovery import Place
+else:
+    # Most commands only read, and never enter these rooms.
+    checkout = LazyModule("gitml.git.checkout")
+    exclude = LazyModule("gitml.git.exclude")
+    history = LazyModule("gitml.git.history")
+    journal = LazyModule("gitml.git.journal")
+    quarantine = LazyModule("gitml.git.quarantine")
+    recovery = LazyModule("gitml.git.recovery")
+    remotes = LazyModule("gitml.git.remotes")
+    signatures = LazyModule("gitml.git.signatures")
+    trees = LazyModule("gitml.git.trees")
 
 
 class Repository:
@@ -504,7 +515,7 @@ class Repository:
 
         Only locks that the journal proves to be GitML's own, of a process that is dead, are touched.
         """
-        return recover(self._objects, self.common_dir)
+        return recovery.recover(self._objects, self.common_dir)
 
     # --- remotes ------------------------------------------------------------------------------------------------
 
@@ -562,12 +573,12 @@ class Repository:
     @contextmanager
     def _tracking(self) -> Iterator[int]:
         """Keep a record while git moves the refs that follow a remote, so that the locks of a dead one can go."""
-        with journal.operation(self.common_dir, {"kind": FETCH, "pending": True}) as held:
+        with journal.operation(self.common_dir, {"kind": recovery.FETCH, "pending": True}) as held:
             try:
                 yield held.descriptor
             except BaseException:
-                if not locks_of_fetch(self.common_dir):
-                    held.record({"kind": FETCH})
+                if not recovery.locks_of_fetch(self.common_dir):
+                    held.record({"kind": recovery.FETCH})
                 raise
 
     def push(

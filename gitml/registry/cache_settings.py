@@ -18,7 +18,7 @@ from typing import Any, Final
 import platformdirs
 
 from gitml.errors import InvalidInput
-from gitml.store.media.cache import DEFAULT_LIMIT_BYTES, CacheOptions
+from gitml.store.media.cache_options import DEFAULT_LIMIT_BYTES, CacheOptions
 
 _KEYS: Final = {"size", "path"}
 _SIZE: Final = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?P<unit>[KMGT]i?)?B?")

@@ -20,7 +20,7 @@ import platformdirs
 from gitml.errors import AccessDenied, InvalidInput
 from gitml.model.store_url import check_scheme
 from gitml.registry.cache_settings import cache_options
-from gitml.store.media.cache import CacheOptions
+from gitml.store.media.cache_options import CacheOptions
 from gitml.store.media.remote_options import RemoteOptions
 
 _MAX_BYTES = 65536

@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from gitml._lazy import LazyModule
 from gitml.errors import GitMLError, NotFound
 from gitml.git.repository import Repository
 from gitml.git.types import TreeEntry
-from gitml.model.about import About
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, check_name
-from gitml.model.pointer import Pointer
-from gitml.model.stagefile import StageFile
+
+if TYPE_CHECKING:
+    from gitml.model import about as _about
+    from gitml.model import pointer as _pointer
+    from gitml.model import stagefile as _stagefile
+    from gitml.model.about import About
+    from gitml.model.pointer import Pointer
+else:
+    _about = LazyModule("gitml.model.about")
+    _pointer = LazyModule("gitml.model.pointer")
+    _stagefile = LazyModule("gitml.model.stagefile")
 
 CONFIG_FILE = "gitml.yaml"
 POINTER_FILE = "asset.yaml"
@@ -170,9 +180,15 @@ class Snapshot:
             self._pointers[version] = self._parse(version, texts[oid])
         return {version: self.pointer(version) for version in wanted}
 
+    def may_refer(self, versions: Iterable[VersionId]) -> list[VersionId]:
+        """Those of the versions whose pointers may say `external`: without the word, or an escape in it, none does."""
+        found = {id_: self._blobs[f"{id_.folder}/{POINTER_FILE}"].oid for id_ in versions if self.has(id_)}
+        texts = self._repo.blobs(list(found.values()))
+        return [id_ for id_, oid in found.items() if b"external" in texts[oid] or b"\\" in texts[oid]]
+
     def _parse(self, version: VersionId, data: bytes) -> Pointer:
         file = self.path(version.folder, POINTER_FILE)
-        return Pointer.parse(data, file=file, expect=version, known_types=self.config.known_types)
+        return _pointer.Pointer.parse(data, file=file, expect=version, known_types=self.config.known_types)
 
     def folder_oid(self, version: VersionId) -> str | None:
         """Git tree id of the version's folder: equal ids mean equal folders."""
@@ -190,9 +206,9 @@ class Snapshot:
         """What `about.yaml` says of the asset here; empty where there is none."""
         entry = self._blobs.get(f"{asset.folder}/{ABOUT_FILE}")
         if entry is None:
-            return About()
+            return _about.About()
         data = self._repo.blobs([entry.oid])[entry.oid]
-        return About.parse(data, file=self.path(asset.folder, ABOUT_FILE))
+        return _about.About.parse(data, file=self.path(asset.folder, ABOUT_FILE))
 
     def current(self, asset: AssetId, stage: str) -> Version | None:
         """The version that TYPE/NAME/STAGE.yaml names; it means something on the branch STAGE only."""
@@ -200,7 +216,7 @@ class Snapshot:
         if entry is None:
             return None
         data = self._repo.blobs([entry.oid])[entry.oid]
-        return StageFile.parse(data, file=self.path(asset.folder, f"{stage}.yaml")).current
+        return _stagefile.StageFile.parse(data, file=self.path(asset.folder, f"{stage}.yaml")).current
 
     def currents(self, stage: str) -> dict[AssetId, Version]:
         """What the stage file of every asset names."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gitml._lazy import LazyModule
 from gitml.errors import (
     AccessDenied,
     GitMLError,
@@ -22,16 +24,25 @@ from gitml.errors import (
 )
 from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE, Config
 from gitml.model.names import AssetId, Version, VersionId
-from gitml.model.pointer import Pointer
 from gitml.model.progress import Progress
 from gitml.model.store_url import StoreKind, parse_store_url
 from gitml.registry.settings import CheckedStores, Settings, TrustedStores
-from gitml.store.media.cache import cache_for
-from gitml.store.media.folder import FolderMedium
-from gitml.store.media.medium import Medium
-from gitml.store.media.opening import open_medium
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.store import Root, RootKey, Store
+
+if TYPE_CHECKING:
+    from gitml.model.pointer import Pointer
+    from gitml.store import store as _store
+    from gitml.store.media import cache as _cache
+    from gitml.store.media import folder as _folder
+    from gitml.store.media import opening as _opening
+    from gitml.store.media.medium import Medium
+    from gitml.store.store import Root, RootKey, Store
+else:
+    # What only reads pointers never opens a store.
+    _store = LazyModule("gitml.store.store")
+    _cache = LazyModule("gitml.store.media.cache")
+    _folder = LazyModule("gitml.store.media.folder")
+    _opening = LazyModule("gitml.store.media.opening")
 
 DEFAULT = DEFAULT_STORE
 EMBEDDED = EMBEDDED_STORE
@@ -77,8 +88,8 @@ class StoreSet:
     def embedded(self) -> Store:
         """The store inside this repository's own folder; it always exists."""
         if EMBEDDED not in self._open:
-            self._open[EMBEDDED] = Store(
-                FolderMedium(self._state / "store"),
+            self._open[EMBEDDED] = _store.Store(
+                _folder.FolderMedium(self._state / "store"),
                 journal=self._state / "journal",
                 cache=None,
                 jobs=self._jobs,
@@ -150,10 +161,12 @@ class StoreSet:
         if name not in self._open:
             refuse_unchecked(self.location(name), self._settings)
             medium = self.medium(name)
-            cache = cache_for(medium, self._settings.cache)
+            cache = _cache.cache_for(medium, self._settings.cache)
             if cache is not None and cache.problem is not None:
                 self._progress.note(f"no cache is used: {cache.problem}")
-            self._open[name] = Store(medium, journal=self._state / "journal", cache=cache, jobs=self._jobs)
+            self._open[name] = _store.Store(
+                medium, journal=self._state / "journal", cache=cache, jobs=self._jobs
+            )
         return self._open[name]
 
     def medium(self, name: str) -> Medium:
@@ -167,7 +180,9 @@ class StoreSet:
         location = self.location(name)
         if name not in self._settings.store_urls:
             self._check_trust(name)
-        return open_medium(location, options=self._options(name), allowed=self._settings.allow_schemes)
+        return _opening.open_medium(
+            location, options=self._options(name), allowed=self._settings.allow_schemes
+        )
 
     def elsewhere(self, text: str, base: Path) -> Store:
         """The store at a URL or path that the user typed.
@@ -176,7 +191,7 @@ class StoreSet:
             InvalidInput: The URL is malformed or of a kind that is not allowed.
             PolicyRefused: As for :meth:`configured`.
         """
-        return Store(checked_place(text, base, self._settings), jobs=self._jobs)
+        return _store.Store(checked_place(text, base, self._settings), jobs=self._jobs)
 
     def _options(self, name: str) -> RemoteOptions:
         """The user's settings for a remote store; the repository may add the server of the URL that it names."""
@@ -250,7 +265,7 @@ class StoreSet:
 
     def key(self, version: VersionId) -> RootKey:
         """Name of a version's root in every store."""
-        return RootKey(registry=self.config.registry, id=version)
+        return _store.RootKey(registry=self.config.registry, id=version)
 
     def claimed(self, asset: AssetId, store: Store) -> list[Version]:
         """Versions of an asset that a store has roots for; a hint, as every listing."""
@@ -332,7 +347,9 @@ def place(text: str, base: Path, settings: Settings) -> Medium:
         InvalidInput: The URL is malformed or of a kind that is not allowed.
     """
     known = next((name for name, url in settings.store_urls.items() if url == text), "")
-    return open_medium(text, base=base, options=settings.options(known), allowed=settings.allow_schemes)
+    return _opening.open_medium(
+        text, base=base, options=settings.options(known), allowed=settings.allow_schemes
+    )
 
 
 def checked_place(text: str, base: Path, settings: Settings) -> Medium:

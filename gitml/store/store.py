@@ -33,7 +33,8 @@ from gitml.store.formats.pack import Footer, PackRef
 from gitml.store.formats.root import Root, RootKey, encode_root
 from gitml.store.formats.wire import needs_newer
 from gitml.store.media import layout
-from gitml.store.media.cache import Cache, CachedMedium, CacheOptions, Kind, cache_for
+from gitml.store.media.cache import Cache, CachedMedium, Kind, cache_for
+from gitml.store.media.cache_options import CacheOptions
 from gitml.store.media.medium import Medium, PutOutcome, flight_of
 from gitml.store.media.objects import CountedMedium, condemned_names
 from gitml.store.media.opening import open_medium

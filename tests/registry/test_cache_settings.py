@@ -12,7 +12,8 @@ from support.team import read, write
 from gitml.api import Registry, init
 from gitml.errors import InvalidInput
 from gitml.registry.settings import load_settings
-from gitml.store.media.cache import CacheOptions, cache_usage
+from gitml.store.media.cache import cache_usage
+from gitml.store.media.cache_options import CacheOptions
 
 
 def configure(environment: dict[str, str], text: str) -> None:

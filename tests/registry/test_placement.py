@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,21 @@ def test_a_bare_repository_places_elsewhere(team: Team, tmp_path: Path) -> None:
         bare.get("models/digits")
     with pytest.raises(UsageError):
         bare.pull()
+
+
+def test_status_enters_no_room_that_writes(stocked: Member) -> None:
+    stocked.registry.get("models/digits")
+    code = (
+        "import sys; from gitml import Registry; print(Registry(sys.argv[1]).status().clean)\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('gitml.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(stocked.folder)], capture_output=True, text=True, check=True
+    )
+    clean, names = done.stdout.splitlines()
+    loaded = set(names.split())
+    assert clean == "True" and "gitml.store.place.scanning" in loaded
+    assert not loaded & {
+        "gitml.store.store", "gitml.store.place.placing", "gitml.registry.external.contents", "gitml.model.pointer",
+        "gitml.git.checkout", "gitml.git.journal",
+    }  # fmt: skip

@@ -17,7 +17,8 @@ from support.trees import LABEL, CountingMedium, DictSource, fetched, opened, st
 from gitml.errors import IntegrityError
 from gitml.store.formats.codec import compress_chunk
 from gitml.store.formats.root import Root
-from gitml.store.media.cache import Cache, CacheOptions, Kind, cache_for, cache_usage
+from gitml.store.media.cache import Cache, Kind, cache_for, cache_usage
+from gitml.store.media.cache_options import CacheOptions
 from gitml.store.media.folder import FolderMedium
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.read.packs import PackReader

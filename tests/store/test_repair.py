@@ -17,7 +17,8 @@ from gitml.store.care.replicate import replicate
 from gitml.store.care.verify import verify_store
 from gitml.store.formats.root import Root
 from gitml.store.media import layout
-from gitml.store.media.cache import Cache, CacheOptions, Kind
+from gitml.store.media.cache import Cache, Kind
+from gitml.store.media.cache_options import CacheOptions
 from gitml.store.media.medium import Medium
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Claimed, Store

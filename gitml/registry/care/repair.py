@@ -9,7 +9,7 @@ from pathlib import Path
 from gitml.errors import GitMLError, IntegrityError, NotFound, PartlyDone, UsageError
 from gitml.model.names import VersionId
 from gitml.registry.care.stored import open_store_named
-from gitml.registry.place.placement import records
+from gitml.registry.place.placed import records
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import EMBEDDED, StoreSet
 from gitml.registry.workspace import Workspace

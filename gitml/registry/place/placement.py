@@ -1,17 +1,10 @@
-"""Place a version's contents in a folder, and remember what was placed.
-
-The memory (`<common dir>/gitml/placed/`) has a record for each folder that GitML filled: which version, which
-part of it, and the stat cache of its files. It may be deleted at any time: files are then hashed again.
-"""
+"""Place a version's contents in a folder; what is remembered of it is :mod:`gitml.registry.place.placed`."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +13,7 @@ from gitml.model.names import VersionId
 from gitml.model.paths import glob_matcher
 from gitml.model.shown import size
 from gitml.registry.external.contents import contents_of
+from gitml.registry.place.placed import Record, cache_path, remember
 from gitml.registry.resolve import Resolved, resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.external.referenced import ReferencedTree
@@ -71,25 +65,6 @@ class Placement:
     removed: int
     written_bytes: int
     plan: PlacementPlan | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What GitML remembers of a folder that it filled.
-
-    Attributes:
-        destination: The folder.
-        ref: The version placed there.
-        digest: Tree digest of that version.
-        partial: Whether only some of its files were asked for.
-        cache_path: Where the stat cache of its files lies.
-    """
-
-    destination: Path
-    ref: str
-    digest: str
-    partial: bool
-    cache_path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +157,8 @@ def _selection(
 
 def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Placement:
     found = wanted.found
-    folder = _record_folder(ws, wanted.destination)
-    cache = FileCache.load(folder / "files")
+    cache_file = cache_path(ws, wanted.destination)
+    cache = FileCache.load(cache_file)
     plan = plan_placement(
         wanted.tree,
         wanted.destination,
@@ -199,7 +174,15 @@ def _place(ws: Workspace, wanted: _Wanted, *, force: bool, dry_run: bool) -> Pla
     _check_room(wanted.destination, plan.write_bytes)
     _exclude_from_git(ws, wanted.destination)
     # The record goes first: after a crash the files of this placement are known to be GitML's.
-    _write_record(folder, wanted)
+    remember(
+        Record(
+            destination=wanted.destination,
+            ref=str(found.id),
+            digest=str(found.pointer.contents.digest),
+            partial=wanted.partial,
+            cache_path=cache_file,
+        )
+    )
     done = place(plan, wanted.tree, cache, progress=ws.progress, jobs=ws.jobs)
     return Placement(
         ref=found.id,
@@ -279,48 +262,3 @@ def _exclude_from_git(ws: Workspace, destination: Path) -> None:
             hint="-o DIR with a folder of its own",
         )
     ws.repo.set_excluded(sorted({*ws.repo.exclude_lines(), relative}))
-
-
-def _record_folder(ws: Workspace, destination: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(destination)).hexdigest()[:32]
-    return ws.repo.common_dir / "gitml" / "placed" / name
-
-
-def _write_record(folder: Path, wanted: _Wanted) -> None:
-    """Remember the placement, but where the repository may only be read: there every file is hashed again next time."""
-    record = {
-        "destination": str(wanted.destination),
-        "ref": str(wanted.found.id),
-        "digest": str(wanted.found.pointer.contents.digest),
-        "partial": wanted.partial,
-    }
-    temporary = folder / f".record.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
-        temporary.replace(folder / "record.json")
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise NoSpace(
-                f"{folder} cannot be written: {error.strerror}",
-                hint="make room on the repository's disk, then run it again",
-            ) from error
-
-
-def records(ws: Workspace) -> Iterator[Record]:
-    """What GitML placed from this repository, wherever; damaged records are passed over."""
-    base = ws.repo.common_dir / "gitml" / "placed"
-    if not base.is_dir():
-        return
-    for folder in sorted(base.iterdir()):
-        try:
-            value = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-            yield Record(
-                destination=Path(value["destination"]),
-                ref=str(value["ref"]),
-                digest=str(value["digest"]),
-                partial=bool(value["partial"]),
-                cache_path=folder / "files",
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            continue

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gitml._lazy import LazyModule
 from gitml.errors import AccessDenied, IntegrityError, NotFound, StoreUnavailable
 from gitml.model.names import VersionId
-from gitml.registry.external.contents import is_local, look_at_sources
-from gitml.registry.place.placement import Record, records
-from gitml.registry.resolve import resolve
+from gitml.registry.place.placed import Record, records
 from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.place.filecache import FileCache
-from gitml.store.place.placing import scan
+
+if TYPE_CHECKING:
+    from gitml.registry import resolve
+    from gitml.registry.external import contents as external
+    from gitml.store.place import filecache, scanning
+else:
+    # What there is nothing of need not be looked at.
+    external = LazyModule("gitml.registry.external.contents")
+    resolve = LazyModule("gitml.registry.resolve")
+    filecache = LazyModule("gitml.store.place.filecache")
+    scanning = LazyModule("gitml.store.place.scanning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +109,7 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
     if remote and ws.remote:
         ws.repo.fetch(ws.remote)
     branch, snapshot = ws.checked_out()
-    chosen = [resolve(ws, ref).id for ref in refs]
+    chosen = [resolve.resolve(ws, ref).id for ref in refs]
     ids = chosen or snapshot.ids()
     wanted = {str(id_) for id_ in chosen}
     placed = tuple(
@@ -128,9 +137,9 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
 
 
 def _compare(record: Record) -> PlacedState:
-    cache = FileCache.load(record.cache_path)
+    cache = filecache.FileCache.load(record.cache_path)
     # In the work tree the pointer lies beside the contents; no version has a file of that name at its top.
-    state = scan(record.destination, cache, ignore=(POINTER_FILE,))
+    state = scanning.scan(record.destination, cache, ignore=(POINTER_FILE,))
     return PlacedState(
         ref=record.ref,
         destination=record.destination,
@@ -172,11 +181,11 @@ def _sources(
     ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId], *, remote: bool
 ) -> Iterator[SourceState]:
     """Changed sources; without `remote` no server is asked for data, and what cannot be known is passed over."""
-    for id_, pointer in snapshot.pointers(ids).items():
-        if pointer.contents.external is None or not (remote or is_local(pointer)):
+    for id_, pointer in snapshot.pointers(snapshot.may_refer(ids)).items():
+        if pointer.contents.external is None or not (remote or external.is_local(pointer)):
             continue
         try:
-            for fault in look_at_sources(ws, snapshot.config, pointer):
+            for fault in external.look_at_sources(ws, snapshot.config, pointer):
                 yield SourceState(ref=id_, url=fault.url, path=fault.path, problem=fault.problem)
         except (AccessDenied, IntegrityError) as error:
             yield SourceState(ref=id_, url=None, path=None, problem=error.message)

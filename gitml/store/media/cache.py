@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import Final
 
 from gitml.store.media import layout
+from gitml.store.media.cache_options import CacheOptions
 from gitml.store.media.cachefile import BLOCK_BYTES, TEMPORARY, write_file
 from gitml.store.media.folder import FolderMedium
 from gitml.store.media.medium import Buffers, Medium, PutOutcome, body_size
-
-DEFAULT_LIMIT_BYTES: Final = 10 << 30
 
 _FREE_BYTES: Final = 1 << 30  # what packs leave free on the cache's disk
 _WEIGHINGS: Final = 64  # how often, on average, the cache is weighed while its limit is written
@@ -51,19 +50,6 @@ class Kind(Enum):
     FOOTER = "footers"
     SEGMENT = "segments"
     MANIFEST = "manifests"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheOptions:
-    """Where the cache is, and how large it may become.
-
-    Attributes:
-        path: The folder; it is made, for its user alone, when something is kept.
-        limit_bytes: Most bytes in it; 0 keeps nothing.
-    """
-
-    path: Path
-    limit_bytes: int = DEFAULT_LIMIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat as stat_module
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +19,7 @@ from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NoSpa
 
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_OPEN: Final = 48
+_TEMPORARY: Final = re.compile(r"\.gitml-placing-[0-9a-f]{16}-[0-9]+")
 _SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _BAD_NAME: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
@@ -35,6 +37,11 @@ class NotAFolder(Exception):  # noqa: N818
         super().__init__(path)
         self.path = path
         self.what = what
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one on its way to its place, or was before a run was killed."""
+    return name.startswith(".gitml-placing-") and _TEMPORARY.fullmatch(name) is not None
 
 
 def kind_of(mode: int) -> str:

@@ -7,20 +7,17 @@ changed it since; whatever else is in the way is `blocked`, and the plan cannot 
 from __future__ import annotations
 
 import os
-import re
 import stat as stat_module
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gitml.errors import InvalidInput
 from gitml.store.place.filecache import FileCache
-from gitml.store.place.folders import Folders, NotAFolder, kind_of, translated
+from gitml.store.place.folders import Folders, NotAFolder, is_temporary, kind_of, translated
 from gitml.store.place.hashing import hash_file
 from gitml.store.read.entries import FileEntry
-
-TEMPORARY: Final = re.compile(r"\.gitml-placing-[0-9a-f]{16}-[0-9]+")
 
 _Stamp = tuple[int, int, int, int]
 _T = TypeVar("_T")
@@ -201,7 +198,7 @@ class _Planner:
         except OSError as error:
             raise translated(error, folder or ".", "list") from error
         for name in listing:
-            if name.startswith(".gitml-placing-") and TEMPORARY.fullmatch(name):
+            if is_temporary(name):
                 path = f"{folder}/{name}" if folder else name
                 if path not in expected and stat_module.S_ISREG(_lstat(folders, path).st_mode):
                     self.leftovers.append(path)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml.store.place.filecache import FileCache
-from gitml.store.place.folders import Folders, NotAFolder, translated
+from gitml.store.place.folders import Folders, NotAFolder, is_temporary, translated
 from gitml.store.place.hashing import hash_file
-from gitml.store.place.planning import TEMPORARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ class _Scanner:
     def _file(self, path: str, entry: os.DirEntry[str]) -> None:
         right = self.cache.is_right(path)
         if right is None:
-            if not TEMPORARY.fullmatch(entry.name):
+            if not is_temporary(entry.name):
                 self.untracked.append(path)
             return
         self.cache.see(path)
