@@ -127,11 +127,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A request as it stands after `open_or_update`; neither flag: it already said all this."""
+    """A request as it stands after `open_or_update`; neither flag: it already said all this.
+
+    Attributes:
+        retries: How often others were first, and it was tried again.
+    """
 
     request: Request
     created: bool
     updated: bool
+    retries: int = 0
 
 
 class Landing(Enum):

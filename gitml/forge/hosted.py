@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from gitml.errors import Busy, Conflict, GitMLError, NotFound, PolicyRefused, UsageError
+from gitml.errors import Conflict, GitMLError, NotFound, PolicyRefused, UsageError
 from gitml.forge import hosted_text
 from gitml.forge.base import Capabilities, Draft, Landing, Opened, Request, RequestState, Review
 from gitml.forge.hosting import Account, Host, HostedRequest, MergeOutcome
-from gitml.forge.local import ATTEMPTS, STATES, must_be_open, pause
+from gitml.forge.local import STATES, must_be_open
 from gitml.forge.people import Authors, identity, read_reviews
 from gitml.forge.shared import HEADS, Moved, RefMove, Shared
+from gitml.git.racing import Race
 from gitml.git.repository import Repository
 from gitml.git.types import Commit
 from gitml.model.progress import SILENT, Progress
@@ -189,18 +190,16 @@ class HostedForge:
         branch = hosted_text.branch_of(draft.source, draft.target, draft.refs)
         longest = self.host.capabilities.longest_text
         body = hosted_text.write_body(draft.body, draft.source, draft.refs, longest=longest)
-        for attempt in range(ATTEMPTS):
+        race = Race(f"move {branch}")
+        for attempt in race.attempts():
+            if attempt:
+                self.refresh()
             hosted = self._find_open(branch, draft.target)
             keeps = hosted is not None and self._keeps(hosted, draft, proposes)
             if keeps or self._push(draft, branch) is Moved.DONE:
-                return self._opened(draft, branch, body, hosted, moved=not keeps)
-            pause(attempt)
-            self.refresh()
-        raise Busy(
-            f"could not move {branch}: others moved it at each of {ATTEMPTS} attempts",
-            code="too-many-writers",
-            hint="run it again",
-        )
+                opened = self._opened(draft, branch, body, hosted, moved=not keeps)
+                return replace(opened, retries=race.retries)
+        raise race.lost(said=self._shared.lost)
 
     def _keeps(self, hosted: HostedRequest, draft: Draft, proposes: Callable[[Request], bool]) -> bool:
         """Whether the open request's head comes to the same already, so that its reviews stay."""

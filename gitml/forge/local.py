@@ -7,13 +7,11 @@ each other's words. An approval here proves no more than the right to push.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gitml.errors import Busy, Conflict, InvalidInput, NotFound, PolicyRefused, UsageError
+from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused, UsageError
 from gitml.forge.base import (
     Capabilities,
     Draft,
@@ -25,12 +23,12 @@ from gitml.forge.base import (
 )
 from gitml.forge.events import EVENT_FILE, Chain, EventReader, read_request
 from gitml.forge.shared import HEADS, REQUESTS, Moved, RefMove, Shared
+from gitml.git.racing import Race
 from gitml.git.repository import Repository
 from gitml.git.types import Identity
 from gitml.model.progress import SILENT, Progress
 from gitml.model.request import EventKind, RequestEvent
 
-ATTEMPTS = 40
 _MAX_TEXT_BYTES = 65_536
 STATES: dict[str, RequestState | None] = {
     "open": RequestState.OPEN,
@@ -44,11 +42,6 @@ STATES: dict[str, RequestState | None] = {
 def utc_now() -> datetime:
     """The present moment in whole seconds, as events record it."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def pause(attempt: int) -> None:
-    """Wait a moment, longer at each attempt and at random, so that racing writers part."""
-    time.sleep(random.uniform(0, min(0.02 * (attempt + 1), 0.4)))  # noqa: S311 - spreads load, hides nothing
 
 
 class LocalForge:
@@ -171,12 +164,15 @@ class LocalForge:
         """See :meth:`gitml.forge.base.Forge.open_or_update`."""
         _check_text(draft.title + draft.body)
         actor = self._repo.identity()
-        for attempt in range(ATTEMPTS):
+        race = Race("open a request")
+        for attempt in race.attempts():
+            if attempt:
+                self.refresh()
             request = self.find_open(draft.source, draft.target, draft.refs)
             if request is not None and (request.head == draft.head or proposes(request)):
                 stays = draft.may_stay and request.base == draft.base
                 if stays or (request.title, request.body) == (draft.title, draft.body):
-                    return Opened(request=request, created=False, updated=False)
+                    return Opened(request=request, created=False, updated=False, retries=race.retries)
                 draft = replace(draft, base=request.base, head=request.head)
             if request is None:
                 number = max(self._shared.requests(), default=0) + 1
@@ -196,10 +192,13 @@ class LocalForge:
                 extra={"source": draft.source},
             )
             if self._append(event, tip) is Moved.DONE:
-                return Opened(request=self.get(number), created=request is None, updated=request is not None)
-            pause(attempt)
-            self.refresh()
-        raise self._too_busy("open a request")
+                return Opened(
+                    request=self.get(number),
+                    created=request is None,
+                    updated=request is not None,
+                    retries=race.retries,
+                )
+        raise race.lost(said=self._shared.lost)
 
     def approve(self, number: int, comment: str | None = None) -> Request:
         """See :meth:`gitml.forge.base.Forge.approve`."""
@@ -218,7 +217,10 @@ class LocalForge:
     def _review(self, number: int, kind: EventKind, comment: str) -> Request:
         _check_text(comment)
         actor, seen = self._repo.identity(), None
-        for attempt in range(ATTEMPTS):
+        race = Race(f"review request {number}")
+        for attempt in race.attempts():
+            if attempt:
+                self.refresh()
             request = self.get(number)
             must_be_open(request)
             if seen not in (None, request.head):
@@ -240,15 +242,16 @@ class LocalForge:
                 return request
             if self._append(self._event(request, kind, actor, comment), request.tip) is Moved.DONE:
                 return self.get(number)
-            pause(attempt)
-            self.refresh()
-        raise self._too_busy(f"review request {number}")
+        raise race.lost(said=self._shared.lost)
 
     def close(self, number: int, comment: str | None = None) -> Request:
         """See :meth:`gitml.forge.base.Forge.close`."""
         _check_text(comment or "")
         actor = self._repo.identity()
-        for attempt in range(ATTEMPTS):
+        race = Race(f"close request {number}")
+        for attempt in race.attempts():
+            if attempt:
+                self.refresh()
             request = self.get(number)
             if request.state is RequestState.CLOSED:
                 return request
@@ -258,9 +261,7 @@ class LocalForge:
                 is Moved.DONE
             ):
                 return self.get(number)
-            pause(attempt)
-            self.refresh()
-        raise self._too_busy(f"close request {number}")
+        raise race.lost(said=self._shared.lost)
 
     def land(self, request: Request, *, merge: str, onto: str, tip: str | None) -> Landing:
         """See :meth:`gitml.forge.base.Forge.land`."""
@@ -340,14 +341,6 @@ class LocalForge:
             chain = self._repo.first_parents(tip) if tip else ()
             self._merges[event.target] = {tuple(c.parents): c.oid for c in chain if len(c.parents) == 2}
         return self._merges[event.target].get((event.base, event.head))
-
-    def _too_busy(self, what: str) -> Busy:
-        return Busy(
-            f"could not {what}: {self._shared.name} had something else at each of {ATTEMPTS} attempts"
-            + (f" ({self._shared.lost})" if self._shared.lost else ""),
-            code="too-many-writers",
-            hint="run it again",
-        )
 
 
 def must_be_open(request: Request) -> None:

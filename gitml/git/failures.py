@@ -28,6 +28,9 @@ from gitml.git.urls import without_credentials
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says where a file cannot grow or a name has no place."""
 
+REFS_MOVED: Final = "git-refs-moved"
+"""Code of the error where another process of this clone moved a ref while git was to move it."""
+
 _LOCK: Final = re.compile(r"'([^'\n]+\.lock)': File exists")
 
 
@@ -132,6 +135,12 @@ _RULES: Final[tuple[tuple[str, type[GitMLError], str, str | None], ...]] = (
         StoreUnavailable,
         "remote-unreachable",
         "check the network, then run it again",
+    ),
+    (
+        _words(r"cannot lock ref '[^']*': (is at|reference already exists)", r"unable to update local ref"),
+        Busy,
+        REFS_MOVED,
+        "run it again",
     ),
     (_words(r"shallow update not allowed"), Conflict, "shallow-push", "git fetch --unshallow"),
     (_words(r"not a git repository"), NotFound, "not-a-repository", "gitml init"),

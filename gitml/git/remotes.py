@@ -161,6 +161,7 @@ def fetch(
         "fetch", *options, "--end-of-options", remote_argument(remote, address),
         stdin=request if refspecs else None,
         env=protocols(address),
+        settings=[("core.filesRefLockTimeout", "2000"), ("core.packedRefsTimeout", "2000")],
         what=_about("nothing could be fetched from", remote, address),
         held=held,
     )  # fmt: skip

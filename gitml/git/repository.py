@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitml._lazy import LazyModule
-from gitml.errors import IntegrityError, NotFound, UsageError
+from gitml.errors import Busy, IntegrityError, NotFound, UsageError
 from gitml.git import discovery, refs
 from gitml.git.command import GitCommand
+from gitml.git.failures import REFS_MOVED
 from gitml.git.names import (
     check_branch,
     check_config_key,
@@ -45,6 +46,8 @@ from gitml.git.types import (
 )
 from gitml.git.worktrees import Worktree, list_worktrees, read_head
 
+_FETCHES = 6
+
 if TYPE_CHECKING:
     from gitml.git import (
         checkout,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
         history,
         journal,
         quarantine,
+        racing,
         recovery,
         remotes,
         signatures,
@@ -65,6 +69,7 @@ else:
     history = LazyModule("gitml.git.history")
     journal = LazyModule("gitml.git.journal")
     quarantine = LazyModule("gitml.git.quarantine")
+    racing = LazyModule("gitml.git.racing")
     recovery = LazyModule("gitml.git.recovery")
     remotes = LazyModule("gitml.git.remotes")
     signatures = LazyModule("gitml.git.signatures")
@@ -564,11 +569,23 @@ class Repository:
             AccessDenied: Credentials are missing or refused.
             NotFound: There is no such remote, repository or ref.
             IntegrityError: The remote sent broken objects.
+            Busy: Other processes of this clone moved the same refs at every attempt, or hold one locked.
         """
         for spec in refspecs:
             check_refspec(spec)
+        race = racing.Race(f"fetch from {remote}", most_attempts=_FETCHES)
         with self._tracking() as held:
-            remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth, held=held)
+            said = ""
+            for _ in race.attempts():
+                try:
+                    remotes.fetch(self._git, remote, refspecs, prune=prune, depth=depth, held=held)
+                except Busy as error:
+                    if error.code != REFS_MOVED:
+                        raise
+                    said = error.message
+                else:
+                    return
+            raise race.lost(said=said)
 
     @contextmanager
     def _tracking(self) -> Iterator[int]:

@@ -18,12 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from gitml.errors import Busy, Conflict, IntegrityError, NotFound, StoreUnavailable, UsageError
+from gitml.errors import Conflict, IntegrityError, NotFound, StoreUnavailable, UsageError
 from gitml.forge.base import Forge
 from gitml.forge.detect import open_forge
-from gitml.forge.local import ATTEMPTS, pause
 from gitml.forge.shared import HEADS, Moved, RefMove, Shared
 from gitml.git.partial import ask_tips
+from gitml.git.racing import Race
 from gitml.git.types import Entry, TreeChange
 from gitml.model.config import Config
 from gitml.model.names import VersionId
@@ -184,7 +184,10 @@ def promote_elsewhere(
     there = ThereWorkspace(ws, address)
     forge = open_forge(there)
     there.shared = forge.shared
-    for attempt in range(ATTEMPTS):
+    race = Race(f"move {branch_for(ws)} of {address.shown}")
+    for attempt in race.attempts():
+        if attempt:
+            forge.refresh()
         goal = find_target(there, forge.shared, target)
         branch = branch_for(ws)
         load = _load(ws, there, goal, chosen, no_inputs=no_inputs)
@@ -203,14 +206,9 @@ def promote_elsewhere(
         prepared = _prepared(there, forge, goal, load, branch, commit, no_inputs=no_inputs)
         refuse(prepared.plan.problems, f"cannot promote to {target}")
         if not load.carried or commit is None or _push(forge, branch, commit, tip):
-            return propose(there, forge, prepared)
-        pause(attempt)
-        forge.refresh()
-    raise Busy(
-        f"others moved {branch_for(ws)} of {address.shown} at each of {ATTEMPTS} attempts",
-        code="too-many-writers",
-        hint="run it again",
-    )
+            promotion = propose(there, forge, prepared)
+            return replace(promotion, retries=promotion.retries + race.retries)
+    raise race.lost(said=forge.shared.lost)
 
 
 def branch_for(ws: Workspace) -> str:

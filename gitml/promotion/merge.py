@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gitml.errors import Busy, Conflict
+from gitml.errors import Conflict
 from gitml.forge.base import Forge, Landing, Request, RequestState
-from gitml.forge.local import ATTEMPTS, pause
+from gitml.git.racing import Race
 from gitml.git.types import Commit, MergeConflict
 from gitml.promotion.case import Move, Problem, Rule, approvals_needed
+from gitml.promotion.chain import version_at
 from gitml.promotion.history import birth_of
 from gitml.promotion.judging import Judged, judge_merge, reviews_of
 from gitml.promotion.prepare import refuse
 from gitml.promotion.propose import describe_move
-from gitml.promotion.target import Target, find_target
+from gitml.promotion.target import Target, find_target, is_own_file
 from gitml.registry.workspace import Workspace
 
 
@@ -29,6 +30,7 @@ class Merged:
         commit: The merge commit; in a rehearsal, and where there was nothing to merge, None.
         moves: What the stage runs differently.
         already: Whether it was merged, or all of it was on the stage, before.
+        retries: How often others moved the stage first, and it was judged again.
     """
 
     request: Request
@@ -37,6 +39,7 @@ class Merged:
     moves: tuple[Move, ...] = ()
     already: bool = False
     summary: tuple[str, ...] = ()
+    retries: int = 0
 
 
 def merge_request(ws: Workspace, forge: Forge, number: int, *, dry_run: bool = False) -> Merged:
@@ -49,11 +52,14 @@ def merge_request(ws: Workspace, forge: Forge, number: int, *, dry_run: bool = F
         StoreUnavailable: The remote cannot be reached.
         Busy: Others moved the stage at every attempt.
     """
-    for attempt in range(ATTEMPTS):
+    race = Race(f"merge request {number} into its stage")
+    for attempt in race.attempts():
+        if attempt:
+            forge.refresh()
         request = forge.get(number)
         done = _settled(ws, forge, request, dry_run=dry_run)
         if done is not None:
-            return done
+            return replace(done, retries=race.retries)
         judged = _judge(ws, forge, request)
         if judged.target.born and not judged.case.changed:
             return _close(forge, request, dry_run=dry_run)
@@ -76,14 +82,9 @@ def merge_request(ws: Workspace, forge: Forge, number: int, *, dry_run: bool = F
                 target=request.target,
                 moves=judged.case.moves,
                 summary=lines,
+                retries=race.retries,
             )
-        pause(attempt)
-        forge.refresh()
-    raise Busy(
-        f"others moved {request.target} or request {number} at each of {ATTEMPTS} attempts",
-        code="too-many-writers",
-        hint=f"gitml pr merge {number}",
-    )
+    raise race.lost(hint=f"gitml pr merge {number}", said=forge.shared.lost)
 
 
 def _settled(ws: Workspace, forge: Forge, request: Request, *, dry_run: bool) -> Merged | None:
@@ -162,7 +163,7 @@ def _judge(ws: Workspace, forge: Forge, request: Request) -> Judged:
         reviews=reviews_of(request),
     )
     if isinstance(judged, MergeConflict):
-        raise _conflict(request, judged)
+        raise _conflict(ws, target, request, judged)
     return judged
 
 
@@ -179,15 +180,25 @@ def explained(problem: Problem, request: Request) -> Problem:
     return Problem(rule=problem.rule, asset=problem.asset, message=message, hint=hint)
 
 
-def _conflict(request: Request, conflict: MergeConflict) -> Conflict:
+def _conflict(ws: Workspace, target: Target, request: Request, conflict: MergeConflict) -> Conflict:
     refs = " ".join(request.refs)
+    said = [_winner(ws, target, path) or f"both changed {path}" for path in conflict.paths[:10]]
     return Conflict(
-        f"request {request.number} does not merge into {request.target} any more; "
-        f"both changed {', '.join(conflict.paths[:10])}",
+        f"request {request.number} does not merge into {request.target} any more; {'; '.join(said)}",
         code="merge-conflict",
         hint=f"gitml promote {refs or '-s ' + request.source} -t {request.target}, which updates it",
         context={"paths": list(conflict.paths), "number": request.number},
     )
+
+
+def _winner(ws: Workspace, target: Target, path: str) -> str | None:
+    """Who came first, of a file that says what the stage runs; None for any other."""
+    if not target.born or not is_own_file(ws, target, path):
+        return None
+    commit = next(iter(ws.repo.first_parents(target.tip, path=path)), None)
+    asset, version = "/".join(path.split("/")[-3:-1]), version_at(ws, target.tip, path)
+    runs = f"{target.stage} runs {asset}@{version} now" if version else f"{target.stage} runs no {asset} now"
+    return f"{runs} ({commit.subject}, by {commit.author.identity})" if commit else runs
 
 
 def _must_not_be_checked_out(ws: Workspace, forge: Forge, stage: str) -> None:

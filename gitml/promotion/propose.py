@@ -35,6 +35,7 @@ class Promotion:
         next: Commands that come next.
         body: Text of the request as it was proposed, as Markdown; empty where there is nothing to propose.
         statement: The in-toto statement that the head carries; None in a rehearsal and where it states nothing.
+        retries: How often others were first, and it was tried again.
     """
 
     request: Request | None
@@ -45,6 +46,7 @@ class Promotion:
     next: tuple[str, ...] = ()
     body: str = ""
     statement: dict[str, Any] | None = None
+    retries: int = 0
 
 
 def propose(
@@ -105,6 +107,7 @@ def propose(
         next=_next(plan, opened.request),
         body=body,
         statement=statement.to_dict() if statement else None,
+        retries=opened.retries,
     )
 
 

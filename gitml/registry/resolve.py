@@ -108,7 +108,7 @@ def _at_stage(
     else:
         snapshot = ws.at(ws.stage_tip(stage).commit)
         if rev is not None and rev != stage:
-            if not ws.repo.is_ancestor(base.commit, snapshot.commit):
+            if not ws.was_on(stage, base.commit, snapshot.commit):
                 raise UsageError(
                     f"@{stage} is read on the branch {stage}, and {rev} is no commit of it",
                     code="stage-with-rev",

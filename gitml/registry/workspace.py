@@ -240,6 +240,10 @@ class Workspace:
             context={"stage": stage},
         )
 
+    def was_on(self, stage: str, commit: str, tip: str) -> bool:
+        """Whether a stage whose tip is known was at a commit before."""
+        return self.repo.is_ancestor(commit, tip)
+
     def branch_tips(self) -> dict[str, str]:
         """Every local and remote-tracking branch: full ref name -> commit."""
         return {

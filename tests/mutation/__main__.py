@@ -26,6 +26,7 @@ FILES = (
     "gitml/promotion/rules/coming.py",
     "gitml/promotion/rules/people.py",
     "gitml/promotion/rules/quality.py",
+    "gitml/promotion/rules/stating.py",
     "gitml/promotion/rules/tree.py",
     "gitml/model/requirements.py",
 )

@@ -11,7 +11,9 @@ import pytest
 from support.promoting import land, number, register, runs
 from support.team import Member, Team, git
 
+from gitml.errors import Conflict
 from gitml.forge.base import RequestState
+from gitml.promotion.merge import Merged
 
 WRITERS = 8
 ROOT = Path(__file__).parents[2]
@@ -84,16 +86,19 @@ def test_one_of_two_versions_of_an_asset_lands(team: Team, crowd: list[Member]) 
     team.ada.registry.push()
     asked = [team.ada.registry.promote(f"models/m0@{version}", target="staging") for version in ("2", "3")]
 
-    def work(index: int) -> str:
+    def work(index: int) -> Merged | Conflict:
         try:
-            return (
-                "landed" if crowd[index].registry.requests.merge(number(asked[index])).commit else "nothing"
-            )
-        except Exception as error:
-            return str(getattr(error, "code", error))
+            return crowd[index].registry.requests.merge(number(asked[index]))
+        except Conflict as error:
+            return error
 
     with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(work, range(2))) == ["landed", "merge-conflict"]
+        ended = list(pool.map(work, range(2)))
+    (won,) = (index for index, one in enumerate(ended) if isinstance(one, Merged))
+    lost = ended[1 - won]
+    assert isinstance(lost, Conflict) and (lost.code, lost.exit_code) == ("merge-conflict", 5)
+    winner = f"staging runs models/m0@{won + 2} now (Merge request {number(asked[won])}: "
+    assert winner in lost.message and f"by Writer{won} <writer{won}@example.com>" in lost.message
 
 
 MERGE = "import sys; from gitml.api import Registry; Registry(sys.argv[1]).requests.merge(int(sys.argv[2]))"

@@ -41,6 +41,7 @@ SEPARATOR: Final = "//"
 _SLOTS: Final = 8
 _BUCKETS: Final = ("s3:", "az:", "abfs:", "abfss:")
 _ATTEMPTS: Final = 12
+_EARLIER: Final = 63
 _LOCK_S: Final = 60
 
 
@@ -309,6 +310,10 @@ class OtherRegistry(Workspace):
             )
         return tip
 
+    def was_on(self, stage: str, commit: str, tip: str) -> bool:
+        """See :meth:`Workspace.was_on`: there is no history here, but it is known what was read as its tip."""
+        return commit == tip or self._cache.was_tip(stage, commit)
+
     def branch_tips(self) -> dict[str, str]:
         """See :meth:`Workspace.branch_tips`: those that were looked at."""
         return {HEADS + name: commit for name, commit in self._tips.items() if commit is not None}
@@ -477,11 +482,24 @@ class _Cache:
         """Note a branch; a cache that cannot be written forgets, and nothing else."""
         path = self._seen(branch)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(32):x}")
-        record = {"branch": branch, "value": value, "seen": int(time.time())}
+        earlier = [one for one in self._earlier(branch) if one != value][:_EARLIER]
+        record = {"branch": branch, "value": value, "seen": int(time.time()), "earlier": [value, *earlier]}
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
             temporary.replace(path)
+
+    def was_tip(self, branch: str, commit: str) -> bool:
+        """Whether a branch was lately seen at a commit."""
+        return commit in self._earlier(branch)
+
+    def _earlier(self, branch: str) -> list[str]:
+        """Where a branch was seen, the last first."""
+        try:
+            record = json.loads(self._seen(branch).read_text(encoding="utf-8"))
+            return [one for one in record["earlier"] if isinstance(one, str)]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
 
     def _remembered(self, branches: Sequence[str], progress: Progress) -> Tips:
         default, oldest = self._recall(""), time.time()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gitml.errors import Busy, Conflict, NotFound, UsageError
-from gitml.git.types import PushRef
+from gitml.git.racing import Race
+from gitml.git.types import PushRef, PushStatus
 from gitml.model.names import VersionId, highest
 from gitml.model.shown import size
 from gitml.registry.committing import HEADS
@@ -20,6 +21,7 @@ from gitml.store.read.reader import TreeSource
 from gitml.store.store import Claimed, Root, Store
 
 _LOOKS = 4
+_PUSHES = 8
 _LOCKED = re.compile(r"failed to (update|lock)|cannot lock ref", re.IGNORECASE)
 
 
@@ -44,6 +46,7 @@ class Pushed:
         sent: Versions whose bytes went from the embedded store to the configured one.
         new_bytes, reused_bytes, stored_bytes: Of those; see `register`.
         dry_run: Nothing was done.
+        retries: How often others were first, and all was compared again.
     """
 
     remote: str
@@ -54,6 +57,7 @@ class Pushed:
     reused_bytes: int
     stored_bytes: int
     dry_run: bool
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,25 +91,37 @@ def push(ws: Workspace, remote: str | None = None, *, verify: bool = True, dry_r
         UsageError: No remote, or bytes in the embedded store and nowhere configured to send them.
         Conflict: The remote has one of these versions with another pointer, or its branch has moved on.
         StoreUnavailable, AccessDenied: Store or remote refused.
+        Busy: Others moved one of the branches at every attempt.
     """
     name = _remote(ws, remote)
-    ws.repo.fetch(name)
-    branches = _outgoing(ws, name)
-    _refuse_conflicts(ws, name, branches)
-    totals = _Totals()
-    if not dry_run:
+    totals, moved = _Totals(), dict[str, PushedBranch]()
+    race, late = Race(f"push to {name}", most_attempts=_PUSHES), ""
+    for _ in race.attempts():
+        ws.repo.fetch(name)
+        tips = ws.branch_tips()
+        branches = _outgoing(ws, name, tips)
+        _refuse_conflicts(ws, name, branches, tips)
+        if dry_run:
+            break
         for branch in branches:
             _send_bytes(ws, branch, totals)
-        _push_refs(ws, name, branches, verify=verify)
+        late = _push_refs(ws, name, branches, moved, verify=verify)
+        if not late:
+            break
+    if late:
+        raise _locked(name, late) if _LOCKED.search(late) else race.lost(hint="gitml push", said=late)
+    if not dry_run:
+        _follow(ws, name, branches)
     return Pushed(
         remote=name,
-        branches=tuple(branch for branch in branches if branch.old != branch.new),
+        branches=tuple(moved.values()) if moved else tuple(b for b in branches if b.old != b.new),
         checked=len(branches),
         sent=tuple(totals.sent),
         new_bytes=totals.new_bytes,
         reused_bytes=totals.reused_bytes,
         stored_bytes=totals.stored_bytes,
         dry_run=dry_run,
+        retries=race.retries,
     )
 
 
@@ -132,11 +148,10 @@ def _remote(ws: Workspace, remote: str | None) -> str:
     return name
 
 
-def _outgoing(ws: Workspace, remote: str) -> list[PushedBranch]:
+def _outgoing(ws: Workspace, remote: str, tips: Mapping[str, str]) -> list[PushedBranch]:
     """The current branch, and others that hold versions the remote lacks; never a stage."""
     current = ws.branch()
     stages = ws.config.stages
-    tips = ws.branch_tips()
     prefix = f"{REMOTES}{remote}/"
     theirs = [ws.at(commit) for commit in {tips[ref] for ref in tips if ref.startswith(prefix)}]
     found = []
@@ -168,9 +183,11 @@ def _is_registry(snapshot: Snapshot) -> bool:
         return False
 
 
-def _refuse_conflicts(ws: Workspace, remote: str, branches: Sequence[PushedBranch]) -> None:
+def _refuse_conflicts(
+    ws: Workspace, remote: str, branches: Sequence[PushedBranch], tips: Mapping[str, str]
+) -> None:
     prefix = f"{REMOTES}{remote}/"
-    tips = {ref: commit for ref, commit in ws.branch_tips().items() if ref.startswith(prefix)}
+    tips = {ref: commit for ref, commit in tips.items() if ref.startswith(prefix)}
     for branch in branches:
         for id_ in branch.versions:
             holder = next(
@@ -262,27 +279,58 @@ def _earlier(stores: StoreSet, target: Store, id_: VersionId, snapshot: Snapshot
     return []
 
 
-def _push_refs(ws: Workspace, remote: str, branches: Sequence[PushedBranch], *, verify: bool) -> None:
+def _push_refs(
+    ws: Workspace,
+    remote: str,
+    branches: Sequence[PushedBranch],
+    moved: dict[str, PushedBranch],
+    *,
+    verify: bool,
+) -> str:
+    """Move the branches; what was said of one that somebody else moved or holds, where that is all that is amiss.
+
+    Args:
+        ws: The registry.
+        remote: Name of the remote.
+        branches: What is to be moved.
+        moved: Takes those that were.
+        verify: Run the user's pre-push hook.
+
+    Raises:
+        Conflict: The remote refused one.
+    """
     moving = [branch for branch in branches if branch.old != branch.new]
-    if moving:
-        updates = [PushRef(ref=HEADS + b.name, new=b.new, expected=b.old) for b in moving]
-        results = ws.repo.push(remote, updates, hooks=verify)
-        for branch in moving:
-            result = results[HEADS + branch.name]
-            if not result.ok and _LOCKED.search(result.reason or ""):
-                raise Busy(
-                    f"{remote} holds {branch.name} locked: {result.reason}",
-                    code="remote-locked",
-                    hint="wait for the other push, then run it again; if there is none, remove the lock in the remote",
-                    context={"branch": branch.name, "reason": result.reason},
-                )
-            if not result.ok:
-                raise Conflict(
-                    f"{remote} refused {branch.name}: {result.reason}",
-                    code="push-refused",
-                    hint="gitml push again; it fetches first and says what differs",
-                    context={"branch": branch.name, "reason": result.reason},
-                )
+    updates = [PushRef(ref=HEADS + b.name, new=b.new, expected=b.old) for b in moving]
+    results = ws.repo.push(remote, updates, hooks=verify) if updates else {}
+    late = ""
+    for branch in moving:
+        result = results[HEADS + branch.name]
+        if result.ok:
+            moved[branch.name] = (
+                replace(moved[branch.name], new=branch.new) if branch.name in moved else branch
+            )
+        elif result.status is PushStatus.REFUSED:
+            raise Conflict(
+                f"{remote} refused {branch.name}: {result.reason}",
+                code="push-refused",
+                hint="gitml push again; it fetches first and says what differs",
+                context={"branch": branch.name, "reason": result.reason},
+            )
+        else:
+            late = f"{branch.name}: {result.reason or 'not tried'}"
+    return late
+
+
+def _locked(remote: str, said: str) -> Busy:
+    return Busy(
+        f"{remote} holds {said}",
+        code="remote-locked",
+        hint="wait for the other push, then run it again; if there is none, remove the lock in the remote",
+        context={"reason": said},
+    )
+
+
+def _follow(ws: Workspace, remote: str, branches: Sequence[PushedBranch]) -> None:
     for branch in branches:
         if ws.repo.upstream(branch.name) is None:
             ws.repo.set_upstream(branch.name, remote)
