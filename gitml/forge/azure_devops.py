@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from gitml.errors import AccessDenied, Conflict, NotFound, OutcomeUnknown, PolicyRefused
+from gitml.errors import Conflict, NotFound, OutcomeUnknown, PolicyRefused
 from gitml.forge.access import Access
 from gitml.forge.azure_devops_calls import Calls, Json
 from gitml.forge.azure_devops_replies import (
     HEADS,
     account_of,
-    comments_of,
     head_of,
     names_of_identity,
+    remarks_of,
     request_of,
     reviews_of,
     state_of,
 )
 from gitml.forge.base import Capabilities, RequestState
+from gitml.forge.comments import Conversation, Remark
 from gitml.forge.hosting import (
     Account,
     CheckState,
@@ -161,55 +162,31 @@ class AzureDevOpsHost:
                 f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
             )
         if comment:
-            self._say(number, comment)
+            self._conversation(number).say_once(comment)
 
     # What people say -----------------------------------------------------------------------------------------------
 
     def comment(self, number: int, marker: str, body: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.comment`."""
-        end = f"<!-- {marker} -->"
-        text = f"{body.rstrip()}\n\n{end}"
-        for thread, said in self._comments(number):
-            if said["content"].rstrip().endswith(end):
-                if said["content"] == text:
-                    return
-                path = ("pullRequests", number, "threads", thread, "comments", said["id"])
-                try:
-                    self._rest.read(
-                        f"the comment on request {number} could not be changed",
-                        lambda path=path: self._calls.call("PATCH", *path, body={"content": text}),  # type: ignore[misc]
-                    )
-                except AccessDenied:
-                    continue  # somebody else's, who copied the marker
-                return
-        self._say(number, text)
+        self._conversation(number).keep(marker, body)
 
-    def _comments(self, number: int) -> Sequence[tuple[int, Json]]:
-        """What people wrote: the first comment of each thread, with the thread's number."""
+    def _conversation(self, number: int, *, status: str = "closed") -> Conversation[tuple[int, int]]:
+        """The threads of people; a new one that is not closed can hold up the completion."""
+        threads = ("pullRequests", number, "threads")
 
-        return self._rest.read(
-            f"comments of request {number} could not be read",
-            lambda: comments_of(self._calls.threads(number)),
-        )
+        def read() -> Iterator[Remark[tuple[int, int]]]:
+            what = f"comments of request {number} could not be read"
+            yield from self._rest.read(what, lambda: remarks_of(self._calls.threads(number)))
 
-    def _say(self, number: int, text: str, *, status: str = "closed") -> None:
-        """Write a comment that is not there yet; a thread that is not closed can block the completion."""
+        def edit(handle: tuple[int, int], text: str) -> None:
+            thread, comment = handle
+            self._calls.call("PATCH", *threads, thread, "comments", comment, body={"content": text})
 
-        def look() -> bool | None:
-            return (
-                True
-                if any(said["content"].strip() == text.strip() for _, said in self._comments(number))
-                else None
-            )
-
-        def attempt() -> bool:
+        def add(text: str) -> None:
             comment = {"parentCommentId": 0, "content": text, "commentType": "text"}
-            thread = {"comments": [comment], "status": status}
-            self._calls.call("POST", "pullRequests", number, "threads", body=thread)
-            return True
+            self._calls.call("POST", *threads, body={"comments": [comment], "status": status})
 
-        if look() is None:
-            self._rest.write(f"request {number} could not be commented on", attempt, look)
+        return Conversation(number=number, patience=self._patience, read=read, edit=edit, add=add)
 
     def set_status(self, commit: str, *, name: str, state: CheckState, text: str, url: str = "") -> None:
         """See :meth:`gitml.forge.hosting.Host.set_status`; said twice, the second one counts, and says the same."""
@@ -255,12 +232,12 @@ class AzureDevOpsHost:
         """See :meth:`gitml.forge.hosting.Host.approve`."""
         self._vote(number, head, 10)
         if comment:
-            self._say(number, comment)
+            self._conversation(number).say_once(comment)
 
     def reject(self, number: int, *, head: str, comment: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.reject`."""
         self._vote(number, head, -10)
-        self._say(number, comment, status="active")
+        self._conversation(number, status="active").say_once(comment)
 
     def _vote(self, number: int, head: str, vote: int) -> None:
         """Vote on a head; a vote that fell on another one, since Azure DevOps asks for none, is taken back."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gitml.forge import votes
 from gitml.forge.base import RequestState, ReviewKind
+from gitml.forge.comments import Remark
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
 from gitml.forge.rest import number_in, text_in
 from gitml.forge.votes import Push, Vote, Voter
@@ -51,14 +52,15 @@ def names_of_identity(identity: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(one).casefold() for one in found if one)
 
 
-def comments_of(threads: Sequence[Mapping[str, Any]]) -> Sequence[tuple[int, Mapping[str, Any]]]:
-    """What people wrote: the first comment of each thread, with the thread's number."""
+def remarks_of(threads: Sequence[Mapping[str, Any]]) -> Sequence[Remark[tuple[int, int]]]:
+    """What people wrote: the first comment of each thread, by the numbers of both."""
     found = []
     for thread in threads:
         for first in thread["comments"][:1]:
             is_text = first.get("content") and first.get("commentType") != "system"
             if is_text and not first.get("isDeleted"):
-                found.append((number_in(thread, "id"), first))
+                handle = (number_in(thread, "id"), number_in(first, "id"))
+                found.append(Remark(handle=handle, body=text_in(first, "content")))
     return found
 
 

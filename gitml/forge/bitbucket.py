@@ -6,33 +6,36 @@ looked at right before and right after; opening a request a second time changes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from gitml.errors import (
-    AccessDenied,
     Conflict,
-    InvalidInput,
     NotFound,
     OutcomeUnknown,
     PolicyRefused,
     UsageError,
 )
-from gitml.forge.access import Access, host_of
+from gitml.forge.access import Access, host_of, owner_and_name
 from gitml.forge.base import Capabilities, RequestState
 from gitml.forge.bitbucket_replies import (
+    NAMED_STATES,
     Json,
     account_of,
+    accounts_of,
     authorization,
     hidden,
     is_at,
     key_of,
+    quoted,
+    remark_of,
     request_of,
     reviews_of,
     short_head,
     state_of,
 )
+from gitml.forge.comments import Conversation, Remark
 from gitml.forge.hosting import (
     Account,
     CheckState,
@@ -44,14 +47,10 @@ from gitml.forge.hosting import (
 from gitml.forge.patience import Failed
 from gitml.forge.rest import Rest, path_of, text_in
 
+T = TypeVar("T")
+Query = dict[str, str | int | bool | tuple[str, ...]]
 API_HOST: Final = "api.bitbucket.org"
 _HOSTS: Final = ("bitbucket.org", "altssh.bitbucket.org")
-_NAMED_STATES: Final = {
-    RequestState.OPEN: ("OPEN",),
-    RequestState.MERGED: ("MERGED",),
-    RequestState.CLOSED: ("DECLINED", "SUPERSEDED"),
-    None: ("OPEN", "MERGED", "DECLINED", "SUPERSEDED"),
-}
 _STATUS: Final = {
     CheckState.PENDING: "INPROGRESS",
     CheckState.PASSED: "SUCCESSFUL",
@@ -86,15 +85,8 @@ class BitbucketHost:
     capabilities = Capabilities(draft=True, reviewers=True, longest_text=32_000)
 
     def __init__(self, access: Access) -> None:
-        parts = access.place.path.split("/")
-        if len(parts) < 2:
-            raise InvalidInput(
-                f"the remote names no WORKSPACE/REPOSITORY on {access.place.host}",
-                code="forge-remote",
-                hint="git remote -v",
-            )
-        self._name = "/".join(parts[-2:])
-        self._repo = path_of("repositories", *parts[-2:])
+        self._name = "/".join(owner_and_name(access.place))
+        self._repo = path_of("repositories", *owner_and_name(access.place))
         self._rest = Rest(access, {"Authorization": authorization(access.token)})
         self._patience = access.patience
         self._page_size = min(access.page_size, _MOST_ON_A_PAGE)
@@ -156,14 +148,14 @@ class BitbucketHost:
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
     ) -> Iterator[HostedRequest]:
         """See :meth:`gitml.forge.hosting.Host.list`."""
-        query: dict[str, str | int | bool | tuple[str, ...]] = {"state": _NAMED_STATES[state], "sort": "-id"}
+        query: Query = {"state": NAMED_STATES[state], "sort": "-id"}
         names = {"source": branch, "destination": target}
-        wanted = [f"{side}.branch.name = {_quoted(name)}" for side, name in names.items() if name is not None]
+        wanted = [f"{side}.branch.name = {quoted(name)}" for side, name in names.items() if name is not None]
         if wanted:
             query["q"] = " AND ".join(wanted)
-        what = "requests could not be listed"
-        for pull in self._pages(what, "pullrequests", query=query):
-            yield self._rest.read(what, lambda pull=pull: self._request(pull))  # type: ignore[misc]
+        return self._pages(
+            "requests could not be listed", "pullrequests", translate=self._request, query=query
+        )
 
     def close(self, number: int, comment: str | None) -> None:
         """See :meth:`gitml.forge.hosting.Host.close`."""
@@ -179,49 +171,28 @@ class BitbucketHost:
                 f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
             )
         if comment:
-            self._say(number, comment)
+            self._conversation(number).say_once(comment)
 
     # What people say -----------------------------------------------------------------------------------------------
 
     def comment(self, number: int, marker: str, body: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.comment`."""
-        end = hidden(f"<!-- {marker} -->")
-        text = f"{hidden(body.rstrip())}\n\n{end}"
-        for said in self._comments(number):
-            raw = said["content"]["raw"]
-            if raw.rstrip().endswith(end):
-                if raw == text:
-                    return
-                path = ("pullrequests", number, "comments", said["id"])
-                try:
-                    self._rest.read(
-                        f"the comment on request {number} could not be changed",
-                        lambda path=path: self._call("PUT", *path, body={"content": {"raw": text}}),  # type: ignore[misc]
-                    )
-                except AccessDenied:
-                    continue  # somebody else's, who copied the marker
-                return
-        self._say(number, text)
+        self._conversation(number).keep(marker, body)
 
-    def _comments(self, number: int) -> Iterator[Json]:
-        what = f"comments of request {number} could not be read"
-        for said in self._pages(what, "pullrequests", number, "comments"):
-            if not said.get("deleted") and isinstance(said["content"].get("raw"), str):
-                yield said
+    def _conversation(self, number: int) -> Conversation[int]:
+        path = ("pullrequests", number, "comments")
 
-    def _say(self, number: int, text: str) -> None:
-        """Write a comment that is not there yet."""
+        def read() -> Iterator[Remark[int]]:
+            what = f"comments of request {number} could not be read"
+            return filter(None, self._pages(what, *path, translate=remark_of))
 
-        def look() -> bool | None:
-            said = (one["content"]["raw"].strip() for one in self._comments(number))
-            return True if text.strip() in said else None
+        def edit(comment: int, text: str) -> None:
+            self._call("PUT", *path, comment, body={"content": {"raw": hidden(text)}})
 
-        def attempt() -> bool:
-            self._call("POST", "pullrequests", number, "comments", body={"content": {"raw": text}})
-            return True
+        def add(text: str) -> None:
+            self._call("POST", *path, body={"content": {"raw": hidden(text)}})
 
-        if look() is None:
-            self._rest.write(f"request {number} could not be commented on", attempt, look)
+        return Conversation(number=number, patience=self._patience, read=read, edit=edit, add=add)
 
     def set_status(self, commit: str, *, name: str, state: CheckState, text: str, url: str = "") -> None:
         """See :meth:`gitml.forge.hosting.Host.set_status`; a status has to lead somewhere, else to the commit."""
@@ -241,28 +212,27 @@ class BitbucketHost:
         """See :meth:`gitml.forge.hosting.Host.reviews`."""
         what = f"reviews of request {number} could not be read"
         pull = self._rest.read(what, lambda: self._pull(number))
-        activity = list(self._pages(what, "pullrequests", number, "activity"))
+        activity = list(self._pages(what, "pullrequests", number, "activity", translate=lambda one: one))
         return self._rest.read(what, lambda: reviews_of(pull, activity, self._commit))
 
     def authors(self, number: int) -> tuple[str, ...]:
         """See :meth:`gitml.forge.hosting.Host.authors`."""
         what = f"commits of request {number} could not be read"
-        logins = {account_of(self._rest.read(what, lambda: self._pull(number)).get("author")).login}
-        for commit in self._pages(what, "pullrequests", number, "commits"):
-            people = [(commit.get(role) or {}).get("user") for role in ("author", "committer")]
-            logins.update(account_of(user).login for user in people if user)
+        logins = {self._rest.read(what, lambda: account_of(self._pull(number).get("author"))).login}
+        for accounts in self._pages(what, "pullrequests", number, "commits", translate=accounts_of):
+            logins.update(account.login for account in accounts)
         return tuple(sorted(logins))
 
     def approve(self, number: int, *, head: str, comment: str | None) -> None:
         """See :meth:`gitml.forge.hosting.Host.approve`."""
         self._vote(number, head, "approved", "approve")
         if comment:
-            self._say(number, comment)
+            self._conversation(number).say_once(comment)
 
     def reject(self, number: int, *, head: str, comment: str) -> None:
         """See :meth:`gitml.forge.hosting.Host.reject`."""
         self._vote(number, head, "changes_requested", "request-changes")
-        self._say(number, comment)
+        self._conversation(number).say_once(comment)
 
     def _vote(self, number: int, head: str, state: str, verb: str) -> None:
         """Vote on a head; a vote that fell on another one, since Bitbucket asks for none, is taken back."""
@@ -414,30 +384,20 @@ class BitbucketHost:
         return self._commits[name]
 
     def _pages(
-        self, what: str, *parts: str | int, query: dict[str, str | int | bool | tuple[str, ...]] | None = None
-    ) -> Iterator[Json]:
+        self, what: str, *parts: str | int, translate: Callable[[Json], T], query: Query | None = None
+    ) -> Iterator[T]:
         """Everything in a list, a page at a time; a page names the next one, of which the query is followed."""
-        place: dict[str, str | int | bool | tuple[str, ...]] = {**(query or {}), "pagelen": self._page_size}
+        place: Query = {**(query or {}), "pagelen": self._page_size}
+
+        def attempt() -> tuple[list[T], str]:
+            body = self._rest.call("GET", self._path(*parts), query=place).body
+            return [translate(one) for one in body["values"]], text_in(body, "next") if body.get(
+                "next"
+            ) else ""
+
         while True:
-            found = self._rest.read(
-                what,
-                lambda place=place: _page(self._rest.call("GET", self._path(*parts), query=place).body),  # type: ignore[misc]
-            )
-            yield from found[0]
-            if found[1] is None:
+            found, following = self._rest.read(what, attempt)
+            yield from found
+            if not following:
                 return
-            place = {}
-            for key, value in parse_qsl(urlsplit(found[1]).query):
-                before = place.get(key, ())
-                place[key] = (*before, value) if isinstance(before, tuple) else value
-
-
-def _page(body: Json) -> tuple[Sequence[Json], str | None]:
-    following = body.get("next")
-    return list(body["values"]), text_in(body, "next") if following is not None else None
-
-
-def _quoted(name: str) -> str:
-    """A text in a filter."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+            place = {key: tuple(values) for key, values in parse_qs(urlsplit(following).query).items()}

@@ -15,6 +15,7 @@ from typing import Any, Final
 from gitml.forge import votes
 from gitml.forge.access import Token
 from gitml.forge.base import RequestState, ReviewKind
+from gitml.forge.comments import Remark
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
 from gitml.forge.rest import number_in, text_in
 from gitml.forge.votes import Push, Vote, Voter
@@ -25,6 +26,12 @@ _STATES: Final = {
     "MERGED": RequestState.MERGED,
     "DECLINED": RequestState.CLOSED,
     "SUPERSEDED": RequestState.CLOSED,
+}
+NAMED_STATES: Final = {
+    RequestState.OPEN: ("OPEN",),
+    RequestState.MERGED: ("MERGED",),
+    RequestState.CLOSED: ("DECLINED", "SUPERSEDED"),
+    None: ("OPEN", "MERGED", "DECLINED", "SUPERSEDED"),
 }
 _KINDS: Final = {"approved": ReviewKind.APPROVED, "changes_requested": ReviewKind.REJECTED}
 _EVENTS: Final = {"approval": ReviewKind.APPROVED, "changes_requested": ReviewKind.REJECTED}
@@ -87,6 +94,20 @@ def account_of(user: Json | None) -> Account:
         return Account(login="nobody", name="a deleted account")
     login = key_of(user)
     return Account(login=login, name=user.get("display_name") or user.get("nickname") or login)
+
+
+def accounts_of(commit: Json) -> Sequence[Account]:
+    """Accounts that a commit is of, as far as Bitbucket knows them by its addresses."""
+    people = [(commit.get(role) or {}).get("user") for role in ("author", "committer")]
+    return [account_of(user) for user in people if user]
+
+
+def remark_of(comment: Json) -> Remark[int] | None:
+    """A comment that has a text."""
+    raw = comment["content"].get("raw")
+    if comment.get("deleted") or not isinstance(raw, str):
+        return None
+    return Remark(handle=number_in(comment, "id"), body=shown(raw))
 
 
 def request_of(pull: Json, commit: Callable[[str], Json]) -> HostedRequest:
@@ -154,3 +175,9 @@ def time_of(text: str) -> datetime:
     """A time."""
     found = datetime.fromisoformat(text)
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def quoted(name: str) -> str:
+    """A text in a filter."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
