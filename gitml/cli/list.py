@@ -9,6 +9,7 @@ import click
 from gitml.cli.render import registry as render
 from gitml.cli.terminal.click_parts import cached_option, command, rev_option
 from gitml.cli.terminal.session import Session
+from gitml.errors import PartlyDone
 
 
 @command(
@@ -43,7 +44,17 @@ def list_(
 ) -> None:
     """List assets, or the versions of one.
 
-    Shows the newest version of each asset that is not deprecated, with the stages that run it.
+    Shows the newest version of each asset that is not deprecated, with the stages that run it. Exits with 13 where
+    something that was asked for cannot be read; all else is listed.
     """
     result = session.registry(pattern).list(pattern, rev=rev, where=where, sort=sort, cached=cached)
     session.finish(result, render.listing, refs=[row.ref for row in result.versions])
+    if result.failed:
+        if session.json:  # which has it under `failed`
+            raise click.exceptions.Exit(PartlyDone.exit_code)
+        raise PartlyDone(
+            f"{len(result.failed)} of what was asked for cannot be read",
+            done=[str(row.ref) for row in result.versions],
+            failed=result.failed,
+            hint="gitml verify, which names the rule and the fix of each",
+        )

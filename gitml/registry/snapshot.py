@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gitml._lazy import LazyModule
-from gitml.errors import GitMLError, NotFound
+from gitml.errors import GitMLError, InvalidInput, NotFound
 from gitml.git.repository import Repository
 from gitml.git.types import TreeEntry
 from gitml.model.config import Config
@@ -167,8 +167,15 @@ class Snapshot:
             self._pointers[version] = self._parse(version, self.pointer_text(version))
         return self._pointers[version]
 
-    def pointers(self, versions: Iterable[VersionId]) -> dict[VersionId, Pointer]:
-        """Pointers of many versions, read in one batch; same errors as :meth:`pointer`."""
+    def pointers(
+        self, versions: Iterable[VersionId], failed: dict[str, GitMLError] | None = None
+    ) -> dict[VersionId, Pointer]:
+        """Pointers of many versions, read in one batch; same errors as :meth:`pointer`.
+
+        Args:
+            versions: Which.
+            failed: Takes the pointers that break a rule, which are then left out instead.
+        """
         wanted = list(versions)
         missing = {
             version: self._blobs[f"{version.folder}/{POINTER_FILE}"].oid
@@ -177,8 +184,13 @@ class Snapshot:
         }
         texts = self._repo.blobs(list(missing.values()))
         for version, oid in missing.items():
-            self._pointers[version] = self._parse(version, texts[oid])
-        return {version: self.pointer(version) for version in wanted}
+            try:
+                self._pointers[version] = self._parse(version, texts[oid])
+            except InvalidInput as error:
+                if failed is None:
+                    raise
+                failed[str(version)] = error
+        return {version: self.pointer(version) for version in wanted if str(version) not in (failed or {})}
 
     def may_refer(self, versions: Iterable[VersionId]) -> list[VersionId]:
         """Those of the versions whose pointers may say `external`: without the word, or an escape in it, none does."""

@@ -209,6 +209,24 @@ def test_failures(team: Any, words: list[str], exit_code: int, code: str | None)
     assert code is None or body["error"]["code"] == code
 
 
+def test_a_list_in_which_one_cannot_be_read(team: Any) -> None:
+    team.write("models/bad/1/asset.yaml", b"schema: 1\n")
+    git(team.ada.folder, "add", "models/bad")
+    git(team.ada.folder, "commit", "-q", "-m", "Bad")
+    text = team.ada("list", "models", "-q")
+    assert (text.exit_code, text.stdout) == (13, "models/digits@1\n")
+    first, item, hint = text.stderr.splitlines()
+    assert first == "gitml: 1 of what was asked for cannot be read"
+    assert item.startswith("  models/bad@1: models/bad/1/asset.yaml:1") and hint.startswith(
+        "Try: gitml verify"
+    )
+    machine = team.ada("list", "models", "--json")
+    assert machine.exit_code == 13
+    body = document(machine)
+    assert [row["ref"] for row in body["versions"]] == ["models/digits@1"]
+    assert body["failed"]["models/bad@1"]["message"].startswith("models/bad/1/asset.yaml:1")
+
+
 def test_policy_names_every_reason(team: Any) -> None:
     ran = team.ada("promote", "models/digits", "-t", "production", "--json")
     assert ran.exit_code == 12

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.team import Member, write
 
-from gitml.errors import NotFound, UsageError
+from gitml.errors import InvalidInput, NotFound, UsageError
 
 
 @pytest.fixture
@@ -34,6 +34,26 @@ def test_newest_of_each_or_all_of_one(stocked: Member) -> None:
     assert (listing.assets, listing.total_versions) == (2, 4)
     with pytest.raises(NotFound):
         refs(stocked, "models/none")
+
+
+def test_what_breaks_a_rule_is_named_and_the_rest_is_listed(stocked: Member) -> None:
+    write(
+        stocked.folder,
+        {"models/digits/2/asset.yaml": "schema: nonsense\n", "models/other/1/asset.yaml": "- 1\n"},
+    )
+    write(stocked.folder, {"datasets/digits/about.yaml": "aliases: [1]\n"})
+    stocked.git("add", "models", "datasets")
+    stocked.git("commit", "-q", "-m", "Bad files")
+    listing = stocked.registry.list()
+    assert [str(row.ref) for row in listing.versions] == ["models/digits@3"]
+    assert set(listing.failed) == {"datasets/digits", "models/other@1"}
+    assert "datasets/digits/about.yaml" in listing.failed["datasets/digits"].message
+    one = stocked.registry.list("models/digits")
+    assert [str(row.ref) for row in one.versions] == ["models/digits@3", "models/digits@1"]
+    assert "models/digits/2/asset.yaml" in one.failed["models/digits@2"].message
+    assert stocked.registry.show("models/digits@3").ref.version.text == "3"
+    with pytest.raises(InvalidInput):
+        stocked.registry.show("models/digits@2")
 
 
 def test_where_and_sort(stocked: Member) -> None:

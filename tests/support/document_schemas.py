@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from gitml.cli.demo.walk import Demonstration
+from gitml.errors import GitMLError
 from gitml.forge.base import Request
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
@@ -132,6 +133,7 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     datetime: {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"},
     Digest: {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
     AssetId: {"type": "string", "pattern": f"^[a-z0-9_-]+/{_NAME}$"},
+    GitMLError: {"$ref": "#/$defs/error"},
     VersionId: {"type": "string", "pattern": f"^[a-z0-9_-]+/{_NAME}@[A-Za-z0-9][A-Za-z0-9.+_-]*$"},
 }
 _POINTER = {

@@ -11,7 +11,9 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from gitml.cli.terminal.failure import error_body
 from gitml.cli.terminal.text import moment
+from gitml.errors import GitMLError
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.redact import redact
@@ -44,6 +46,8 @@ def value_of(value: object) -> Any:
         return moment(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, GitMLError):
+        return error_body(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {
             item.name.rstrip("_"): value_of(getattr(value, item.name))

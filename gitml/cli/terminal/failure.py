@@ -146,15 +146,7 @@ def _failure(error: GitMLError, raised: BaseException) -> Failure:
     done = failed = None
     if isinstance(error, PartlyDone):
         done = tuple(redact(name) for name in error.done)
-        failed = {
-            redact(name): {
-                "code": one.code,
-                "message": redact(one.message),
-                "hint": redact(one.hint) if one.hint else None,
-                "context": _clean(one.context),
-            }
-            for name, one in error.failed.items()
-        }
+        failed = {redact(name): error_body(one) for name, one in error.failed.items()}
     return Failure(
         exit_code=error.exit_code,
         code=error.code,
@@ -165,6 +157,16 @@ def _failure(error: GitMLError, raised: BaseException) -> Failure:
         failed=failed,
         details=redact("".join(traceback.format_exception(raised))),
     )
+
+
+def error_body(error: GitMLError) -> dict[str, Any]:
+    """An error inside a JSON document, redacted."""
+    return {
+        "code": error.code,
+        "message": redact(error.message),
+        "hint": redact(error.hint) if error.hint else None,
+        "context": _clean(error.context),
+    }
 
 
 def _clean(value: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gitml.errors import NotFound, UsageError
-from gitml.model.about import Deprecation
+from gitml.errors import GitMLError, InvalidInput, NotFound, UsageError
+from gitml.model.about import About, Deprecation
 from gitml.model.names import AssetId, Version, VersionId, highest, parse_type
 from gitml.model.pointer import Pointer
 from gitml.model.reference import AssetRef
@@ -59,13 +60,15 @@ class Listing:
         commit: The commit that was read.
         assets: How many assets that commit holds.
         total_versions: How many versions they have together.
-        versions: The rows asked for.
+        versions: The rows asked for, as far as they can be read.
+        failed: What was asked for and cannot be read, and why.
     """
 
     commit: str
     assets: int
     total_versions: int
     versions: tuple[ListedVersion, ...]
+    failed: Mapping[str, GitMLError]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,31 +113,52 @@ class Shown:
     lineage: Lineage | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """What the registry says of an asset beside its pointers.
+
+    Attributes:
+        runs: Stage -> the version that it runs, of the stages whose branch this clone has.
+        about: What `about.yaml` of the default branch says.
+    """
+
+    runs: Mapping[str, Version]
+    about: About
+
+    def stages(self, version: Version) -> tuple[str, ...]:
+        return tuple(stage for stage, runs in self.runs.items() if runs == version)
+
+    def aliases(self, version: Version) -> tuple[str, ...]:
+        return tuple(sorted(alias for alias, named in self.about.aliases.items() if named == version.text))
+
+    def deprecated(self, version: Version) -> Deprecation | None:
+        return self.about.deprecated.get(version.text)
+
+
 class _Marks:
-    """Stages, aliases and deprecations of assets, each read where it counts."""
+    """Stages, aliases and deprecations of assets, each read where it counts, and once."""
 
     def __init__(self, ws: Workspace, snapshot: Snapshot) -> None:
         self._default = ws.at(ws.default_tip(snapshot.config).commit)
-        self._stages: dict[str, dict[AssetId, Version]] = {}
+        self._stages: dict[str, Snapshot] = {}
         for stage in snapshot.config.stages:
-            try:
-                tip = ws.stage_tip(stage)
-            except NotFound:
-                continue
-            self._stages[stage] = ws.at(tip.commit).currents(stage)
+            with suppress(NotFound):
+                self._stages[stage] = ws.at(ws.stage_tip(stage).commit)
+        self._known: dict[AssetId, _Mark] = {}
 
-    def stages(self, id_: VersionId) -> tuple[str, ...]:
-        return tuple(stage for stage, runs in self._stages.items() if runs.get(id_.asset) == id_.version)
+    def of(self, asset: AssetId) -> _Mark:
+        """What is said of one asset.
 
-    def aliases(self, id_: VersionId) -> tuple[str, ...]:
-        found = self._default.about(id_.asset).aliases
-        return tuple(sorted(alias for alias, version in found.items() if version == id_.version.text))
-
-    def deprecated(self, id_: VersionId) -> Deprecation | None:
-        return self._default.about(id_.asset).deprecated.get(id_.version.text)
-
-    def owners(self, asset: AssetId) -> tuple[str, ...]:
-        return tuple(self._default.about(asset).owners)
+        Raises:
+            InvalidInput: A file that says so breaks a rule.
+        """
+        if asset not in self._known:
+            runs = {stage: at.current(asset, stage) for stage, at in self._stages.items()}
+            self._known[asset] = _Mark(
+                runs={stage: version for stage, version in runs.items() if version is not None},
+                about=self._default.about(asset),
+            )
+        return self._known[asset]
 
 
 def list_versions(
@@ -146,6 +170,8 @@ def list_versions(
     sort: str | None = None,
 ) -> Listing:
     """List the newest version of each asset, or all versions of one.
+
+    What breaks a rule is named in `failed`, and keeps nothing else from being listed.
 
     Args:
         ws: The registry.
@@ -160,9 +186,14 @@ def list_versions(
     """
     snapshot = ws.revision(rev)
     marks = _Marks(ws, snapshot)
-    ids = _chosen(ws, snapshot, pattern)
-    pointers = snapshot.pointers(ids)
-    rows = [_row(id_, pointers[id_], marks) for id_ in ids]
+    failed: dict[str, GitMLError] = {}
+    ids = _chosen(ws, snapshot, pattern, marks, failed)
+    pointers = snapshot.pointers(ids, failed)
+    rows = []
+    for id_ in ids:
+        if id_ in pointers:
+            with _noting(failed, str(id_)):
+                rows.append(_row(id_, pointers[id_], marks.of(id_.asset)))
     rows = [row for row in rows if all(condition.holds(_fields(row)) for condition in where)]
     if sort is not None:
         rows = _sorted(rows, sort)
@@ -171,7 +202,17 @@ def list_versions(
         assets=len(snapshot.assets()),
         total_versions=len(snapshot.ids()),
         versions=tuple(rows),
+        failed=failed,
     )
+
+
+@contextmanager
+def _noting(failed: dict[str, GitMLError], name: str) -> Iterator[None]:
+    """Write down what breaks a rule instead of ending with it."""
+    try:
+        yield
+    except InvalidInput as error:
+        failed[name] = error
 
 
 def show(
@@ -184,22 +225,24 @@ def show(
     """
     found = resolve(ws, ref, rev=rev)
     snapshot = ws.at(found.commit)
-    marks = _Marks(ws, snapshot)
+    mark = _Marks(ws, snapshot).of(found.id.asset)
     return Shown(
         ref=found.id,
         commit=found.commit,
         asset=found.pointer.to_dict(),
         text=snapshot.pointer_text(found.id).decode("utf-8"),
-        stages=marks.stages(found.id),
-        aliases=marks.aliases(found.id),
-        deprecated=marks.deprecated(found.id),
-        owners=marks.owners(found.id.asset),
+        stages=mark.stages(found.id.version),
+        aliases=mark.aliases(found.id.version),
+        deprecated=mark.deprecated(found.id.version),
+        owners=tuple(mark.about.owners),
         files=_files(ws, snapshot, found.pointer) if files else None,
         lineage=lineage_of(ws, found.id, snapshot) if lineage else None,
     )
 
 
-def _chosen(ws: Workspace, snapshot: Snapshot, pattern: str | None) -> list[VersionId]:
+def _chosen(
+    ws: Workspace, snapshot: Snapshot, pattern: str | None, marks: _Marks, failed: dict[str, GitMLError]
+) -> list[VersionId]:
     if pattern is not None and "/" in pattern.rstrip("/"):
         ref = AssetRef.parse(pattern, snapshot.config.known_types)
         if ref.selector is not None or ref.path is not None:
@@ -215,18 +258,17 @@ def _chosen(ws: Workspace, snapshot: Snapshot, pattern: str | None) -> list[Vers
             )
         return [VersionId(asset=asset, version=version) for version in reversed(versions)]
     asset_type = parse_type(pattern.rstrip("/"), snapshot.config.known_types) if pattern is not None else None
-    newest = ((asset, _current(ws, snapshot, asset)) for asset in snapshot.assets(asset_type))
-    return [VersionId(asset=asset, version=version) for asset, version in newest]
+    chosen = []
+    for asset in snapshot.assets(asset_type):
+        with _noting(failed, str(asset)):
+            # The newest; a deprecated one only where there is no other.
+            versions = snapshot.versions(asset)
+            newest = highest(versions, marks.of(asset).about.deprecated) or versions[-1]
+            chosen.append(VersionId(asset=asset, version=newest))
+    return chosen
 
 
-def _current(ws: Workspace, snapshot: Snapshot, asset: AssetId) -> Version:
-    """The newest version; a deprecated one only where there is no other."""
-    versions = snapshot.versions(asset)
-    deprecated = ws.at(ws.default_tip(snapshot.config).commit).about(asset).deprecated
-    return highest(versions, deprecated) or versions[-1]
-
-
-def _row(id_: VersionId, pointer: Pointer, marks: _Marks) -> ListedVersion:
+def _row(id_: VersionId, pointer: Pointer, mark: _Mark) -> ListedVersion:
     return ListedVersion(
         ref=id_,
         created=pointer.created,
@@ -235,9 +277,9 @@ def _row(id_: VersionId, pointer: Pointer, marks: _Marks) -> ListedVersion:
         files=pointer.contents.files,
         size_bytes=pointer.contents.size_bytes,
         external=Elsewhere.of(pointer.contents.external),
-        stages=marks.stages(id_),
-        aliases=marks.aliases(id_),
-        deprecated=marks.deprecated(id_),
+        stages=mark.stages(id_.version),
+        aliases=mark.aliases(id_.version),
+        deprecated=mark.deprecated(id_.version),
         labels=dict(pointer.labels),
         metrics=dict(pointer.metrics),
         params=dict(pointer.params),
