@@ -342,7 +342,10 @@ def _lock_index(git_dir: Path, operation: str) -> None:
     lock, early = git_dir / "index.lock", git_dir / f"gitml-lock-{operation}"
     deadline = time.monotonic() + _WAIT_FOR_GITML_S
     try:
-        early.write_bytes(lock_text(operation))
+        with early.open("xb") as stream:
+            stream.write(lock_text(operation))
+            stream.flush()
+            os.fsync(stream.fileno())  # so that the lock says whose it is after a power cut, too
         while True:
             try:
                 os.link(early, lock)

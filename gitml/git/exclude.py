@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from gitml.errors import AccessDenied, NoSpace
+from gitml.git import journal
 from gitml.git.command import GitCommand
 from gitml.git.failures import NO_ROOM
 from gitml.git.names import check_tree_path
+
+EXCLUDE: Final = "exclude"
+"""Kind of the record of a change of the file."""
 
 _BEGIN: Final = "# begin gitml: folders that gitml placed"
 _END: Final = "# end gitml"
@@ -40,8 +43,14 @@ def set_lines(common_dir: Path, folders: Sequence[str]) -> bool:
     after = "".join([*head, *block, *tail])
     if after == before:
         return False
-    _replace(file, after.encode("utf-8", "surrogateescape"))
+    with journal.operation(common_dir, {"kind": EXCLUDE}) as held:
+        _replace(file, after.encode("utf-8", "surrogateescape"), _unfinished(common_dir, held.id))
     return True
+
+
+def remove_unfinished(common_dir: Path, operation: str) -> None:
+    """Remove the new file of a change that is dead."""
+    _unfinished(common_dir, operation).unlink(missing_ok=True)
 
 
 def ignored(git: GitCommand, paths: Sequence[str]) -> set[str]:
@@ -73,6 +82,10 @@ def _file(common_dir: Path) -> Path:
     return common_dir / "info" / "exclude"
 
 
+def _unfinished(common_dir: Path, operation: str) -> Path:
+    return common_dir / "info" / f"exclude-gitml-{operation}"
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8", "surrogateescape")
@@ -94,18 +107,17 @@ def _parts(text: str) -> tuple[list[str], list[str], list[str]]:
     return rows[:start], own, rows[end + 1 :]
 
 
-def _replace(file: Path, data: bytes) -> None:
+def _replace(file: Path, data: bytes, early: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
-        handle, name = tempfile.mkstemp(prefix="exclude-gitml-", dir=file.parent)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with early.open("xb") as stream:
                 stream.write(data)
                 os.fchmod(stream.fileno(), mode)
-            Path(name).replace(file)
+            early.replace(file)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            early.unlink(missing_ok=True)
             raise
     except OSError as exc:
         error = NoSpace if exc.errno in NO_ROOM else AccessDenied

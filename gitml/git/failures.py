@@ -32,6 +32,7 @@ REFS_MOVED: Final = "git-refs-moved"
 """Code of the error where another process of this clone moved a ref while git was to move it."""
 
 _LOCK: Final = re.compile(r"'([^'\n]+\.lock)': File exists")
+_CONFIG_LOCK: Final = re.compile(r"could not lock config file ([^\n]+): File exists")
 
 
 def _words(*words: str) -> str:
@@ -213,6 +214,9 @@ def failure(stderr: str, status: int, *, what: str) -> GitMLError:
     lock = _LOCK.search(stderr)
     if lock is not None:
         return busy(lock.group(1), what=what)
+    settings = _CONFIG_LOCK.search(stderr)
+    if settings is not None:
+        return busy(f"{settings.group(1)}.lock", what=what)
     for pattern, error, code, hint in _RULES:
         if re.search(pattern, stderr):
             return error(f"{what}: {said}", code=code, hint=hint, context={"git": said})

@@ -25,6 +25,9 @@ from typing import Any, Final
 from gitml.errors import AccessDenied, NoSpace
 from gitml.git.failures import NO_ROOM
 
+UNREADABLE: Final = "unreadable"
+"""Kind of a record that a power cut tore: only its name is known, which is that of its operation."""
+
 _VERSION: Final = 1
 
 
@@ -109,7 +112,7 @@ def orphans(common_dir: Path) -> Iterator[tuple[dict[str, Any], Path]]:
         try:
             facts = _dead(descriptor)
             if facts is not None:
-                yield facts, file
+                yield {**facts, "id": file.stem}, file
                 file.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
@@ -210,13 +213,11 @@ def _dead(descriptor: int) -> dict[str, Any] | None:
     try:
         facts = json.loads(os.pread(descriptor, 1 << 24, 0))
     except ValueError:
-        return {"kind": "unreadable"}
-    if (
-        not isinstance(facts, dict)
-        or facts.get("version") != _VERSION
-        or not isinstance(facts.get("owner"), dict)
-    ):
-        return {"kind": "unreadable"}
+        return {"kind": UNREADABLE}
+    if not isinstance(facts, dict) or not isinstance(facts.get("owner"), dict):
+        return {"kind": UNREADABLE}
+    if facts.get("version") != _VERSION:
+        return None  # of a newer GitML, which knows what to do with it
     owner = facts["owner"]
     if owner.get("boot") != _boot():
         return facts if owner.get("host") == socket.gethostname() else None

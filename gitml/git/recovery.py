@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from gitml.git import journal
+from gitml.errors import Busy
+from gitml.git import exclude, journal
 from gitml.git.objects import ObjectReader
 from gitml.git.placing import FileState, put_back
 from gitml.git.scratch import SCRATCH, remove_scratch
@@ -26,24 +27,51 @@ _EMPTY_LOCK_AGE_S: Final = 1.0
 FETCH: Final = "fetch"
 """Kind of the record of a fetch."""
 
+CONFIG: Final = "config"
+"""Kind of the record of a change of git's settings."""
+
+_PACKED: Final = "packed-refs.lock"
 _FETCHED: Final = ("refs/remotes", "refs/gitml", "refs/tags")
-_FETCHED_AT_ONCE: Final = ("packed-refs.lock", "shallow.lock")
+_FETCHED_AT_ONCE: Final = (_PACKED, "shallow.lock")
 
 
 def recover(reader: ObjectReader, common_dir: Path) -> list[str]:
     """Settle every operation whose process is dead; return the lock files that were removed."""
     removed: list[str] = []
     for facts, file in journal.orphans(common_dir):
-        if facts.get("kind") in ("ref", "commit"):
+        kind = str(facts.get("kind"))
+        if kind in ("ref", "commit"):
             removed += _ref_locks(common_dir, str(facts["ref"]), facts.get("new"), float(facts["began"]))
-        if facts.get("kind") == FETCH:
-            removed += _fetch_locks(common_dir, float(facts["began"]))
-        if facts.get("kind") == "commit":
+        if kind == "ref" and facts.get("new") is None:
+            removed += _left_locks([common_dir / _PACKED], float(facts["began"]))
+        if kind in _LOCKS:
+            removed += _left_locks(_LOCKS[kind](common_dir), float(facts["began"]))
+        if kind == "commit":
             removed += _settle(reader, facts)
-        if facts.get("kind") == SCRATCH:
+        if kind == SCRATCH:
             remove_scratch(common_dir, str(facts["id"]))
+        if kind == exclude.EXCLUDE:
+            exclude.remove_unfinished(common_dir, str(facts["id"]))
+        if kind == journal.UNREADABLE:
+            removed += _settle_torn(common_dir, str(facts["id"]))
         file.with_suffix(".tmp").unlink(missing_ok=True)
     return removed
+
+
+@contextmanager
+def recorded(common_dir: Path, kind: str) -> Iterator[int]:
+    """Keep a record while git changes what a kind of operation locks, so that the locks of a dead git can go.
+
+    Gives the descriptor that git has to keep open as long as it lives.
+    """
+    with journal.operation(common_dir, {"kind": kind, "pending": True}) as held:
+        try:
+            yield held.descriptor
+        except BaseException as error:
+            # A git that ended by itself took its locks with it; one that was killed did not, though GitML lives on.
+            if isinstance(error, Busy) or not _LOCKS[kind](common_dir):
+                held.record({"kind": kind})
+            raise
 
 
 def lock_text(operation: str) -> bytes:
@@ -84,6 +112,23 @@ def _settle(reader: ObjectReader, facts: dict[str, Any]) -> list[str]:
     return removed
 
 
+def _settle_torn(common_dir: Path, operation: str) -> Iterator[str]:
+    """Take away what carries the name of an operation whose record was torn.
+
+    Nothing in a work tree or index is half done then: the record is durable before that begins, and is written again
+    only when it has ended. What it was about is not known, so that a lock without its name stays.
+    """
+    for git_dir in (common_dir, *(common_dir / "worktrees").glob("*")):
+        lock = git_dir / "index.lock"
+        if is_ours(lock, operation):
+            lock.unlink(missing_ok=True)
+            yield str(lock)
+        for name in (f"gitml-index-{operation}", f"gitml-index-{operation}.lock", f"gitml-lock-{operation}"):
+            (git_dir / name).unlink(missing_ok=True)
+    remove_scratch(common_dir, operation)
+    exclude.remove_unfinished(common_dir, operation)
+
+
 def _has_commit(reader: ObjectReader, tip: str, wanted: str) -> bool:
     """Whether `wanted` is on the first-parent chain near the tip (others may have committed since)."""
     for _ in range(1000):
@@ -121,15 +166,26 @@ def _ref_locks(common_dir: Path, ref: str, new: str | None, began: float) -> Ite
             yield str(head)
 
 
-def locks_of_fetch(common_dir: Path) -> list[Path]:
+def _locks_of_fetch(common_dir: Path) -> list[Path]:
     """Return the locks that are held on what a fetch writes, by whomever."""
     found = [lock for folder in _FETCHED for lock in sorted((common_dir / folder).rglob("*.lock"))]
     return found + [common_dir / name for name in _FETCHED_AT_ONCE if (common_dir / name).exists()]
 
 
-def _fetch_locks(common_dir: Path, began: float) -> Iterator[str]:
-    """Remove the locks that a dead fetch left: they are as young as it, and nobody has done anything with them since."""
-    for lock in locks_of_fetch(common_dir):
+def _locks_of_config(common_dir: Path) -> list[Path]:
+    """Return the lock that is held on git's settings, by whomever."""
+    return [lock for lock in (common_dir / "config.lock",) if lock.exists()]
+
+
+_LOCKS: Final[Mapping[str, Callable[[Path], list[Path]]]] = {
+    FETCH: _locks_of_fetch,
+    CONFIG: _locks_of_config,
+}
+
+
+def _left_locks(locks: Iterable[Path], began: float) -> Iterator[str]:
+    """Remove locks that a dead git left: they are as young as it, and nobody has done anything with them since."""
+    for lock in locks:
         if _content(lock, began) is not None and _grown_old(lock, empty=False):
             lock.unlink(missing_ok=True)
             yield str(lock)

@@ -50,8 +50,8 @@ def listing(git: GitCommand) -> dict[str, str]:
     return found
 
 
-def add(git: GitCommand, name: str, url: str) -> None:
-    """Name a remote; naming it again is no change."""
+def add(git: GitCommand, name: str, url: str, *, held: int) -> None:
+    """Name a remote; naming it again is no change. Git keeps the descriptor `held` open as long as it lives."""
     known = listing(git).get(check_remote_name(name))
     address = check_url(url)
     if known is not None:
@@ -66,7 +66,7 @@ def add(git: GitCommand, name: str, url: str) -> None:
         (f"remote.{name}.url", address),
         (f"remote.{name}.fetch", f"+refs/heads/*:refs/remotes/{name}/*"),
     ):
-        git.run("config", "--local", key, value, what=f"remote {name} could not be added")
+        git.run("config", "--local", key, value, what=f"remote {name} could not be added", held=held)
 
 
 def upstream(git: GitCommand, branch: str) -> Upstream | None:
@@ -83,8 +83,8 @@ def upstream(git: GitCommand, branch: str) -> Upstream | None:
     return Upstream(remote=remote, branch=merge.removeprefix("refs/heads/"))
 
 
-def set_upstream(git: GitCommand, branch: str, remote: str) -> None:
-    """Let a branch follow the one of the same name on a remote."""
+def set_upstream(git: GitCommand, branch: str, remote: str, *, held: int) -> None:
+    """Let a branch follow the one of the same name on a remote; `held` as for :func:`add`."""
     if check_remote_name(remote) not in listing(git):
         raise _unknown(remote)
     values = (("remote", remote), ("merge", f"refs/heads/{check_branch(branch)}"))
@@ -95,6 +95,7 @@ def set_upstream(git: GitCommand, branch: str, remote: str) -> None:
             f"branch.{branch}.{key}",
             value,
             what=f"branch {branch} could not follow {remote}",
+            held=held,
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
         checkout,
         exclude,
         history,
-        journal,
         quarantine,
         racing,
         recovery,
@@ -67,7 +65,6 @@ else:
     checkout = LazyModule("gitml.git.checkout")
     exclude = LazyModule("gitml.git.exclude")
     history = LazyModule("gitml.git.history")
-    journal = LazyModule("gitml.git.journal")
     quarantine = LazyModule("gitml.git.quarantine")
     racing = LazyModule("gitml.git.racing")
     recovery = LazyModule("gitml.git.recovery")
@@ -513,6 +510,7 @@ class Repository:
         Returns:
             Whether the file was written.
         """
+        self.recover_locks()
         return exclude.set_lines(self.common_dir, folders)
 
     def recover_locks(self) -> list[str]:
@@ -535,7 +533,9 @@ class Repository:
             Conflict: The name stands for another address.
             InvalidInput: GitML does not talk to such an address.
         """
-        remotes.add(self._git, name, url)
+        self.recover_locks()
+        with recovery.recorded(self.common_dir, recovery.CONFIG) as held:
+            remotes.add(self._git, name, url, held=held)
 
     def upstream(self, branch: str) -> Upstream | None:
         """Return what a branch follows; None when nothing."""
@@ -543,7 +543,9 @@ class Repository:
 
     def set_upstream(self, branch: str, remote: str) -> None:
         """Let a branch follow the branch of the same name on a remote."""
-        remotes.set_upstream(self._git, branch, remote)
+        self.recover_locks()
+        with recovery.recorded(self.common_dir, recovery.CONFIG) as held:
+            remotes.set_upstream(self._git, branch, remote, held=held)
 
     def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
         """Ask a remote for its refs: full name -> object id.
@@ -574,7 +576,7 @@ class Repository:
         for spec in refspecs:
             check_refspec(spec)
         race = racing.Race(f"fetch from {remote}", most_attempts=_FETCHES)
-        with self._tracking() as held:
+        with recovery.recorded(self.common_dir, recovery.FETCH) as held:
             said = ""
             for _ in race.attempts():
                 try:
@@ -586,17 +588,6 @@ class Repository:
                 else:
                     return
             raise race.lost(said=said)
-
-    @contextmanager
-    def _tracking(self) -> Iterator[int]:
-        """Keep a record while git moves the refs that follow a remote, so that the locks of a dead one can go."""
-        with journal.operation(self.common_dir, {"kind": recovery.FETCH, "pending": True}) as held:
-            try:
-                yield held.descriptor
-            except BaseException:
-                if not recovery.locks_of_fetch(self.common_dir):
-                    held.record({"kind": recovery.FETCH})
-                raise
 
     def push(
         self, remote: str, updates: Sequence[PushRef], *, atomic: bool = False, hooks: bool = False
@@ -618,7 +609,7 @@ class Repository:
         """
         for update in updates:
             check_ref(update.ref)
-        with self._tracking() as held:
+        with recovery.recorded(self.common_dir, recovery.FETCH) as held:
             return remotes.push(self._git, remote, updates, atomic=atomic, hooks=hooks, held=held)
 
 

@@ -207,9 +207,132 @@ def test_records_of_another_machine_or_unreadable_ones(tmp_path: Path) -> None:
     file.write_text(json.dumps(data))
     assert repository.recover_locks() == []
     assert file.exists(), "whether that process lives cannot be known here"
+    file.write_text(json.dumps(data | {"version": 2}))
+    assert repository.recover_locks() == []
+    assert file.exists(), "a newer GitML wrote it"
     file.write_text("{ rubbish")
     assert repository.recover_locks() == []
     assert not file.exists()
+
+
+@pytest.mark.parametrize("torn", [b"", b"{ rubbish", b"[1]", b'{"kind": "commit", "version": 1}'])
+@pytest.mark.parametrize("step", ["gitml.git.checkout._prepare_index", "gitml.git.checkout._finish"])
+def test_a_torn_record_gives_up_what_carries_its_name(tmp_path: Path, step: str, torn: bytes) -> None:
+    """A power cut leaves the record half written before the work tree is touched, or after all is done."""
+    folder = tmp_path / "work"
+    repository = start(folder)
+    module, _, name = step.rpartition(".")
+    first = "os.kill(os.getpid(), signal.SIGKILL)" if name == "_prepare_index" else "original(*a, **k)"
+    trap = f"""
+import os, signal
+import {module} as module
+original = module.{name}
+def deadly(*a, **k):
+    {first}
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{name} = deadly
+"""
+    died = subprocess.run(
+        [sys.executable, "-c", trap + SCRIPT, str(folder), "first"],
+        capture_output=True, env={**os.environ, "PYTHONPATH": SOURCE}, check=False,
+    )  # fmt: skip
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    [record] = (repository.common_dir / "gitml/operations").iterdir()
+    record.write_bytes(torn)
+    assert repository.recover_locks() == [str(repository.git_dir / "index.lock")]
+    assert leftovers(repository) == []
+    assert git(folder, "status", "--porcelain", "--untracked-files=all") == "A  mine.txt"
+    check_after_rerun(folder, step)
+
+
+def test_an_index_lock_of_somebody_else_stays_beside_a_torn_record(tmp_path: Path) -> None:
+    repository = make(tmp_path / "work")
+    _dead_record(repository)
+    [record] = (repository.common_dir / "gitml/operations").iterdir()
+    record.write_bytes(b"")
+    (repository.git_dir / "index.lock").write_bytes(b"")
+    assert repository.recover_locks() == []
+    assert (repository.git_dir / "index.lock").exists()
+
+
+def _killed(script: str, folder: Path) -> None:
+    """Run a script in which GitML and its git die at the moment at which git has its lock."""
+    died = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        capture_output=True, env={**os.environ, "PYTHONPATH": SOURCE}, check=False,
+    )  # fmt: skip
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+
+
+DYING_GIT = """
+import os, signal, sys
+from pathlib import Path
+from gitml.git import Repository
+from gitml.git.command import GitCommand
+repository = Repository.discover(Path(sys.argv[1]))
+plain = GitCommand.run
+def run(self, *a, **k):
+    if not {words!r} <= set(a):
+        return plain(self, *a, **k)
+    (repository.common_dir / {lock!r}).write_bytes(b"")
+    os.kill(os.getpid(), signal.SIGKILL)
+GitCommand.run = run
+{call}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "lock", "call"),
+    [
+        ({"config", "--local"}, "config.lock", 'repository.add_remote("origin", "/nowhere")'),
+        ({"config", "--local"}, "config.lock", 'repository.set_upstream("main", "there")'),
+        ({"update-ref"}, "packed-refs.lock", 'repository.update_ref("refs/gitml/x", None, repository.head().commit)'),
+        ({"fetch"}, "shallow.lock", 'repository.fetch("there")'),
+    ],
+)  # fmt: skip
+def test_locks_of_a_git_that_died_with_gitml(tmp_path: Path, words: set[str], lock: str, call: str) -> None:
+    folder = tmp_path / "work"
+    repository = make(folder)
+    repository.add_remote("there", str(tmp_path / "there"))
+    tip = repository.head().commit or ""
+    repository.update_ref("refs/gitml/x", tip, None)
+    _killed(DYING_GIT.format(words=words, lock=lock, call=call), folder)
+    assert (repository.common_dir / lock).exists()
+    repository.add_remote("second", "/elsewhere")
+    assert not (repository.common_dir / lock).exists()
+    assert repository.remotes()["second"] == "/elsewhere"
+    assert leftovers(repository) == []
+
+
+def test_a_lock_on_the_settings_that_was_there_before_stays(tmp_path: Path) -> None:
+    repository = make(tmp_path / "work")
+    lock = repository.common_dir / "config.lock"
+    lock.write_bytes(b"")
+    os.utime(lock, (1, 1))
+    _dead_record(repository, kind="config")
+    assert repository.recover_locks() == []
+    for _ in range(2):
+        with pytest.raises(Busy) as caught:
+            repository.add_remote("origin", "/nowhere")
+        assert str(lock) in caught.value.message
+    assert lock.exists()
+    assert not list((repository.common_dir / "gitml/operations").iterdir())
+
+
+def test_a_new_exclude_file_of_a_killed_process_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    repository = make(folder)
+    _killed(
+        "import os, signal, sys\nfrom pathlib import Path\nfrom gitml.git import Repository\n"
+        "Path.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Repository.discover(Path(sys.argv[1])).set_excluded(['models/digits/1'])\n",
+        folder,
+    )
+    info = repository.common_dir / "info"
+    assert [path.name for path in info.glob("exclude-gitml-*")] != []
+    assert repository.set_excluded(["models/digits/1"])
+    assert list(info.glob("exclude-gitml-*")) == []
+    assert repository.exclude_lines() == ["models/digits/1"]
 
 
 def test_failed_write_takes_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
