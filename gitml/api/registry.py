@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitml.promotion import events as _events
     from gitml.promotion import history as _history
     from gitml.promotion import plan as _plan
+    from gitml.promotion import posting as _posting
     from gitml.promotion import propose as _propose
     from gitml.promotion import rollback as _rollback
     from gitml.registry.care import stored as _stored
@@ -48,6 +49,7 @@ else:
     _check = LazyModule("gitml.promotion.check")
     _events = LazyModule("gitml.promotion.events")
     _history = LazyModule("gitml.promotion.history")
+    _posting = LazyModule("gitml.promotion.posting")
     _plan = LazyModule("gitml.promotion.plan")
     _rollback = LazyModule("gitml.promotion.rollback")
     _stored = LazyModule("gitml.registry.care.stored")
@@ -540,18 +542,23 @@ class Registry:
         """
         return _history.history(self._open(), what, at=at)
 
-    def check(self, commits: str | None = None, *, target: str | None = None) -> _check.Checked:
+    def check(
+        self, commits: str | None = None, *, target: str | None = None, post: bool = False
+    ) -> _check.Checked:
         """Judge a change as a merge into a branch, by that branch's own rules; `passed` says how it ended.
 
         Args:
             commits: `BASE..HEAD`; default is what CI says, or what is checked out.
             target: The stage, where BASE does not name it.
+            post: Say it on the request's page, too; `posted` says what stands there. Nothing fails by that.
 
         Raises:
             NotFound: No such stage or revision.
             InvalidInput: The target's own configuration is malformed.
             Conflict: The change does not merge into the target.
         """
+        if post:
+            return _posting.check_and_post(self._open(), commits, target=target)
         return _check.check(self._open(), commits, target=target)
 
     def events(self, commits: str) -> _events.Events:

@@ -19,16 +19,23 @@ from gitml.errors import AccessDenied, PolicyRefused, UsageError
         "gitml check",
         "gitml check origin/production..HEAD --markdown report.md",
         "gitml check ..working/newmodel -t staging",
+        "gitml check --post",
     ],
 )
 @click.argument("commits", metavar="[BASE..HEAD]", required=False)
 @click.option("-t", "--target", metavar="STAGE", help="The stage, where BASE does not name it.")
 @click.option("--markdown", metavar="FILE|-", help="Write the report for the request's page, too.")
-def check(session: Session, commits: str | None, *, target: str | None, markdown: str | None) -> None:
+@click.option(
+    "--post", is_flag=True, help="Post the report to the request's page, and the status of the commit."
+)
+def check(
+    session: Session, commits: str | None, *, target: str | None, markdown: str | None, post: bool
+) -> None:
     """Judge a change by the rules of the branch it is for.
 
     Exits with 12 if a rule objects. The rules are those of the target as it is, never those of the change. For a
-    branch that is no stage, the versions that come are judged, and their bytes.
+    branch that is no stage, the versions that come are judged, and their bytes. What --post cannot post is told, and
+    changes nothing: one comment, edited in place, on the request that CI names or that has this head.
     """
     if markdown == "-" and (session.json or session.quiet):
         raise UsageError(
@@ -36,7 +43,7 @@ def check(session: Session, commits: str | None, *, target: str | None, markdown
             code="two-outputs",
             hint="--markdown FILE",
         )
-    result = session.registry().check(commits, target=target)
+    result = session.registry().check(commits, target=target, post=post)
     if markdown is not None:
         from gitml.promotion.report import markdown as report
 

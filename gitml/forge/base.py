@@ -156,6 +156,7 @@ class Capabilities:
         auto_merge: Merge by itself as soon as its own rules allow.
         makes_merges: Make the merge commit itself, and record it in the same act.
         longest_text: How many characters the text of a request may have, where that is less than GitML itself allows.
+        longest_comment: The same of a comment.
     """
 
     draft: bool = False
@@ -163,6 +164,7 @@ class Capabilities:
     auto_merge: bool = False
     makes_merges: bool = False
     longest_text: int | None = None
+    longest_comment: int | None = None
 
 
 class Forge(Protocol):

@@ -82,7 +82,7 @@ class BitbucketHost:
     """One repository on Bitbucket Cloud."""
 
     kind = "bitbucket"
-    capabilities = Capabilities(draft=True, reviewers=True, longest_text=32_000)
+    capabilities = Capabilities(draft=True, reviewers=True, longest_text=32_000, longest_comment=32_000)
 
     def __init__(self, access: Access) -> None:
         self._name = "/".join(owner_and_name(access.place))

@@ -26,6 +26,23 @@ from gitml.registry.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What of the findings stands on the request's page now.
+
+    Attributes:
+        request: Number of the request; None where it is not known.
+        comment: Whether the one comment says this.
+        status: Whether the status of the commit says this.
+        problems: Why not, where it does not.
+    """
+
+    request: int | None = None
+    comment: bool = False
+    status: bool = False
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What `check` found.
 
@@ -40,6 +57,7 @@ class Checked:
         moves: What the stage would run differently.
         changed_paths: How many files the change touches.
         rules: What became of each rule.
+        posted: What stands on the request's page; None where that was not asked for.
     """
 
     passed: bool
@@ -52,6 +70,7 @@ class Checked:
     moves: tuple[Move, ...]
     changed_paths: int
     rules: tuple[RuleResult, ...]
+    posted: Posted | None = None
 
     def count(self, verdict: Verdict) -> int:
         """How many rules had this verdict."""
@@ -74,6 +93,13 @@ def check(ws: Workspace, commits: str | None = None, *, target: str | None = Non
         Conflict: The change does not merge into the target.
         StoreUnavailable: The remote cannot be reached.
     """
+    return check_on_forge(ws, commits, target=target)[0]
+
+
+def check_on_forge(
+    ws: Workspace, commits: str | None = None, *, target: str | None = None
+) -> tuple[Checked, Forge | None]:
+    """The same, and the forge that was asked; None where this machine has no way to ask it."""
     span = parse_span(commits)
     ci = span_of_ci() if span == Span() and target is None else Span()
     shared, forge = open_forge_if_possible(ws)
@@ -82,7 +108,7 @@ def check(ws: Workspace, commits: str | None = None, *, target: str | None = Non
     if stage is None:
         goal, name = _plain(ws, shared, span.base or ci.base)
         judged = judge_merge(ws, shared, goal, head, birth=lambda: None, rules=OF_ANY_BRANCH)
-        return _checked(judged, goal, name, head, None)
+        return _checked(judged, goal, name, head, None), forge
     request = forge.find_by_head(head, stage) if forge else None
     goal = find_target(ws, shared, stage)
     judged = judge_merge(
@@ -94,7 +120,7 @@ def check(ws: Workspace, commits: str | None = None, *, target: str | None = Non
         prefer=request.source if request else None,
         reviews=reviews_of(request) if request else None,
     )
-    return _checked(judged, goal, stage, head, request)
+    return _checked(judged, goal, stage, head, request), forge
 
 
 def _stage(ws: Workspace, forge: Forge | None, target: str | None, base: str | None, head: str) -> str | None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitml.errors import NotFound, UsageError
 from gitml.forge.shared import HEADS, Shared
+from gitml.promotion.build_server import build_of
 from gitml.registry.workspace import Workspace
-
-# Variables that name the target branch and the head (a branch or a commit) of the request that CI runs for.
-# Source: the manuals of GitHub and Gitea Actions, GitLab CI, Azure Pipelines and Bitbucket Pipelines.
-_CI = (
-    ("GITHUB_BASE_REF", "GITHUB_HEAD_REF"),
-    ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"),
-    ("SYSTEM_PULLREQUEST_TARGETBRANCH", "SYSTEM_PULLREQUEST_SOURCECOMMITID"),
-    ("BITBUCKET_PR_DESTINATION_BRANCH", "BITBUCKET_COMMIT"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +37,8 @@ def parse_span(text: str | None) -> Span:
 
 def span_of_ci(environment: Mapping[str, str] | None = None) -> Span:
     """What CI says of the request that it runs for; the empty span elsewhere."""
-    variables = os.environ if environment is None else environment
-    for base, head in _CI:
-        if variables.get(base):
-            return Span(base=variables[base].removeprefix(HEADS), head=variables.get(head) or None)
-    return Span()
+    build = build_of(environment)
+    return Span(base=build.base, head=build.head)
 
 
 def branch_name(ws: Workspace, text: str) -> str:

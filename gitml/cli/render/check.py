@@ -57,6 +57,10 @@ def _total(result: Checked, out: Printer) -> None:
         out.line(Styled(f"judged with the reviews of request {result.request}", Style.DIM))
     elif "left-aside" in verdicts:
         out.line(Styled("approvals were left aside: no open request with this head is known here", Style.DIM))
+    if result.posted is not None:
+        there = [name for name in ("comment", "status") if getattr(result.posted, name)]
+        where = f"request {result.posted.request}" if result.posted.request is not None else "the forge"
+        out.line(Styled(f"posted to {where}: {listed(there, 2) if there else 'nothing'}", Style.DIM))
 
 
 def events(result: Events, out: Printer) -> None:

@@ -186,12 +186,15 @@ def _notes(kind: str, config: Config) -> tuple[str, ...]:
     if any("://" not in store.url or store.url.startswith("file:") for store in config.stores.values()):
         found.append("a store is a folder: the build server has to see it at the same place")
     if kind in _TOKENS:
-        found.append(f"set {_TOKENS[kind]} there, so that the check can count approvals")
+        found.append(f"set {_TOKENS[kind]} there, so that the check can count approvals and post its report")
     if kind == "bitbucket":
         found.append(
             "gitml speaks no http to bitbucket.org: give the pipeline an SSH key that may read the repository"
         )
     if kind == "azure":
+        found.append(
+            "let the project's build service contribute to pull requests there, so that the check can post its report"
+        )
         found.append(
             "Azure Repos: add a build validation policy for each stage, since `pr:` does not hold there"
         )
