@@ -28,7 +28,7 @@ _BLOCK_BYTES: Final = 64 * 1024
 _MOST_REDIRECTS: Final = 3
 _LONGEST_REPLY: Final = 4  # times the time that one read of it may take
 _NOT_THE_API: Final = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
-_NO_ANSWER: Final = "an answer that is none of its API"
+NO_ANSWER: Final = "an answer that is none of its API"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def attempted(attempt: Callable[[], T]) -> Callable[[], T]:
         try:
             return attempt()
         except _NOT_THE_API as error:
-            raise Failed(None, _NO_ANSWER) from error
+            raise Failed(None, NO_ANSWER) from error
 
     return tried
 
@@ -200,7 +200,7 @@ def _answer(status: int, headers: Mapping[str, str], data: bytes) -> Answer:
         body = json.loads(data) if data.strip() else None
     except (ValueError, RecursionError) as error:
         if status < 300:
-            raise Failed(None, _NO_ANSWER) from error
+            raise Failed(None, NO_ANSWER) from error
         body = None
     if status >= 300:
         raise Failed(status, said_in(body) or http.client.responses.get(status, ""), headers)

@@ -12,6 +12,14 @@ from azure.devops.connection import Connection
 from azure.devops.exceptions import AzureDevOpsServiceError
 from azure.devops.v7_1.git import models as azure
 from github import Auth, Github, GithubException
+from gitlab import Gitlab
+from gitlab.exceptions import (
+    GitlabAuthenticationError,
+    GitlabCreateError,
+    GitlabGetError,
+    GitlabMRApprovalError,
+    GitlabMRClosedError,
+)
 from msrest.authentication import BasicAuthentication
 from requests import HTTPError
 from servers.forge import openapi
@@ -151,6 +159,63 @@ def test_an_independent_client_finds_a_bitbucket(tmp_path: Path) -> None:
         made.merge(merge_strategy="merge_commit")
         assert ada.pullrequests.get(1).is_merged
         assert there.project.git("rev-list", "--count", "--merges", "production") == "1"
+        assert there.double.complaints == []
+
+
+def test_python_gitlab_finds_a_gitlab(tmp_path: Path) -> None:
+    with world("gitlab", tmp_path) as there:
+        there.branch("feature")
+        ada = Gitlab(there.api_url, private_token="token-of-ada", per_page=2)
+        bob = Gitlab(there.api_url, oauth_token="token-of-bob")
+        ada.auth()
+        assert ada.user is not None and ada.user.username == "ada"
+        project = ada.projects.get("team/registry")
+        assert (project.default_branch, project.path_with_namespace) == ("main", "team/registry")
+        wanted = {"source_branch": "feature", "target_branch": "production", "title": "Draft: T"}
+        made = project.mergerequests.create({**wanted, "description": "B"})
+        assert (made.iid, made.state, made.draft, made.author["username"]) == (1, "opened", True, "ada")
+        assert made.diff_refs["head_sha"] == made.sha and not made.has_conflicts
+        with pytest.raises(GitlabCreateError, match="already exists"):
+            project.mergerequests.create(wanted)
+        seen = bob.projects.get("team/registry").mergerequests.get(1)
+        for number in range(3):
+            seen.notes.create({"body": f"{number}"})
+        note = made.notes.list(get_all=True, sort="asc")[2]
+        note.body = "2, changed"
+        note.save()
+        assert [one.body for one in seen.notes.list(get_all=True, sort="asc")] == ["0", "1", "2, changed"]
+        with pytest.raises(GitlabMRApprovalError) as stale:
+            seen.approve(sha="0" * 40)
+        assert stale.value.response_code == 409
+        seen.approve(sha=made.sha)
+        with pytest.raises(GitlabAuthenticationError):
+            bob.projects.get("team/registry").mergerequests.get(1).approve()
+        assert [one["user"]["username"] for one in made.approvals.get().approved_by] == ["bob"]
+        assert [one.state for one in made.reviewer_details.list(get_all=True)] == ["approved"]
+        assert [one.head_commit_sha for one in made.diffs.list(get_all=True)] == [made.sha]
+        assert [one.message for one in made.commits()] == ["work on feature"]
+        status = project.commits.get(made.sha, lazy=True).statuses.create(
+            {"state": "success", "name": "check"}
+        )
+        assert (status.status, status.name) == ("success", "check")
+        with pytest.raises(GitlabMRClosedError) as closed:
+            made.merge(sha=made.sha)
+        assert closed.value.response_code == 405
+        made = project.mergerequests.get(1)
+        made.title = "Better"
+        made.reviewer_ids = [found.id for found in ada.users.list(username="eve", get_all=True)]
+        made.save()
+        assert (made.title, made.draft, made.reviewers[0]["username"]) == ("Better", False, "eve")
+        with pytest.raises(GitlabMRClosedError) as closed:
+            made.merge(sha="0" * 40)
+        assert closed.value.response_code == 409
+        assert made.merge(merge_commit_message="Land it", sha=made.sha)["state"] == "merged"
+        found = project.mergerequests.list(state="merged", target_branch="production", get_all=True)
+        assert [(one.iid, one.merge_user["username"]) for one in found] == [(1, "ada")]
+        assert found[0].merge_commit_sha == there.project.tip("production")
+        with pytest.raises(GitlabGetError) as gone:
+            project.mergerequests.get(2)
+        assert gone.value.response_code == 404
         assert there.double.complaints == []
 
 
