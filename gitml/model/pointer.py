@@ -34,7 +34,10 @@ _TIME = re.compile(
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _STORE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_REVIEW = re.compile(r"[^/\\\x00-\x1f\x7f-\x9f]{1,255}")
+_OWN_FILE: Final = "asset.yaml"
+_REVIEW = re.compile(r"(?!asset\.yaml$)[^/\\\x00-\x1f\x7f-\x9f]{1,255}", re.IGNORECASE)
+_LINE = re.compile(r"[^\x00\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
+_LATEST = "latest"
 _MAX_REVIEW = 8
 
 _ORDER: Final = KeyOrder(
@@ -156,7 +159,9 @@ class Contents:
         review = fields.texts("review")
         if len(review) > _MAX_REVIEW or any(_REVIEW.fullmatch(name) is None for name in review):
             raise FieldError(
-                (*fields.path, "review"), f"must be at most {_MAX_REVIEW} file names", "correct the list"
+                (*fields.path, "review"),
+                f"must be at most {_MAX_REVIEW} names of files beside {_OWN_FILE}",
+                "correct the list",
             )
         return cls(
             digest=fields.parsed("digest", Digest.parse),
@@ -219,7 +224,7 @@ class Input:
             repo=repo,
             digest=fields.parsed("digest", Digest.parse),
             commit=_commit(fields),
-            role=fields.optional_text("role"),
+            role=_words(fields, "role"),
             extra=fields.rest(),
         )
 
@@ -255,6 +260,10 @@ def _version_ref(text: str, known_types: Collection[str]) -> tuple[VersionId, st
         raise InvalidInput(
             f"{shown(text)} is not written TYPE/NAME@VERSION", hint="write it as datasets/digits@1"
         )
+    if ref.selector == _LATEST:
+        raise InvalidInput(
+            f"{shown(text)} means another version every day", hint="pin the input: write its version"
+        )
     asset = AssetId(type=ref.type, name=ref.name)
     return VersionId(asset=asset, version=Version.parse(ref.selector)), repo if separator else None
 
@@ -282,11 +291,11 @@ class Source:
     @classmethod
     def _build(cls, fields: Fields) -> Source:
         return cls(
-            repo=fields.optional_text("repo"),
+            repo=_words(fields, "repo"),
             commit=_commit(fields),
             dirty=fields.optional_flag("dirty"),
-            path=fields.optional_text("path"),
-            command=fields.optional_text("command"),
+            path=_words(fields, "path"),
+            command=_words(fields, "command"),
             extra=fields.rest(),
         )
 
@@ -373,20 +382,29 @@ class Pointer:
             raise FieldError(
                 ("created",), f"is {shown(created)}, which is no time in UTC", 'as "2026-11-21T04:30:00Z"'
             )
+        description = fields.optional_text("description")
+        if description is not None and _LINE.fullmatch(description) is None:
+            raise FieldError(
+                ("description",),
+                f"must be one line, and is {shown(description)}",
+                "put longer text into a README.md of the contents",
+            )
+        author = fields.text("author")
+        _refuse_nul(("author",), author)
         inputs = fields.list_of("inputs")
         return cls(
             id=VersionId(asset=asset, version=fields.parsed("version", Version.parse)),
-            description=fields.optional_text("description"),
+            description=description,
             created=created,
-            author=fields.text("author"),
-            labels=fields.text_mapping("labels"),
+            author=author,
+            labels=_labels(fields),
             contents=Contents._build(Fields(fields.take("contents", dict, "a mapping"), ("contents",))),
             inputs=tuple(
                 Input._build(Fields(item, ("inputs", position)), known_types)
                 for position, item in enumerate(inputs)
             ),
             source=Source._build(Fields(fields.mapping("source"), ("source",))),
-            params=fields.mapping("params"),
+            params=_named("params", fields.mapping("params")),
             metrics=_numbers(fields.mapping("metrics")),
             spec=fields.mapping("spec"),
             extra=fields.rest(),
@@ -459,7 +477,35 @@ class Pointer:
         return self
 
 
+def _words(fields: Fields, key: str) -> str | None:
+    """An optional text that a person or another program can be given."""
+    text = fields.optional_text(key)
+    if text is not None:
+        _refuse_nul((*fields.path, key), text)
+    return text
+
+
+def _refuse_nul(path: tuple[str | int, ...], text: str) -> None:
+    if "\0" in text:
+        raise FieldError(path, "holds NUL, which no text or command line can", "remove it")
+
+
+def _named(field: str, values: dict[str, Any]) -> dict[str, Any]:
+    if "" in values:
+        raise FieldError((field,), "has an entry without a name", "write a name before its colon")
+    return values
+
+
+def _labels(fields: Fields) -> dict[str, str]:
+    labels = _named("labels", fields.text_mapping("labels"))
+    for name, text in labels.items():
+        _refuse_nul(("labels",), name)
+        _refuse_nul(("labels", name), text)
+    return labels
+
+
 def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
+    _named("metrics", metrics)
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise FieldError(

@@ -125,6 +125,26 @@ def test_versions_that_equal_another(arena, door: Door, text: str) -> None:
         assert_refused(outcome, 5, "models/digits@1")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": {"": "x"}}, {"labels": {"a": "b\0"}}, {"params": {"": 1}}, {"metrics": {"": 1}}, {"command": "a\0b"},
+        {"message": "two\nlines"}, {"message": "a\0b"}, {"inputs": ["a\0b=models/digits@1"]},
+    ],
+)  # fmt: skip
+def test_fields_of_the_pointer(arena, fields: dict[str, object]) -> None:
+    assert_refused(
+        arena.call(Door.PYTHON, "register", "models/new", arena.contents, **fields), 3, "asset.yaml:"
+    )
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "end\r\n", "a\u2028b"])
+def test_messages_of_one_line(arena, door: Door, text: str) -> None:
+    assert_refused(
+        arena.call(door, "register", "models/new", arena.contents, message=text), 3, "must be one line"
+    )
+
+
 @_rows(BRANCHES)
 def test_branches(arena, door: Door, text: str) -> None:
     assert_refused(arena.call(door, "register", "models/new", arena.contents, branch=text), (2, 3))

@@ -109,7 +109,17 @@ def test_versions_that_are_refused(version: bytes) -> None:
         (("schema",), "gitml/asset/v2", "schema"), (("schema",), "gitml/config/v1", "schema"), (("schema",), 1, "schema"),
         (("type",), "model", "type"), (("type",), "reports", "type"), (("type",), "../x", "type"), (("name",), "Digits", "name"),
         (("name",), "..", "name"), (("name",), 3, "name"), (("description",), 3, "description"),
-        (("description",), None, "description"),
+        (("description",), None, "description"), (("description",), "two\nlines", "description"),
+        (("description",), "end\n", "description"), (("description",), "a\u2028b", "description"),
+        (("description",), "a\0b", "description"), (("author",), "a\0 <b>", "author"),
+        (("labels", ""), "x", "labels"), (("labels", "a\0"), "x", "labels"), (("labels", "team"), "a\0", "labels.team"),
+        (("params", ""), 1, "params"), (("metrics", ""), 1, "metrics"),
+        (("source", "command"), "a\0b", "source.command"), (("source", "path"), "a\0b", "source.path"),
+        (("source", "repo"), "a\0b", "source.repo"), (("inputs", 0, "role"), "a\0b", "inputs[0].role"),
+        (("inputs", 0, "ref"), "datasets/digits@latest", "inputs[0].ref"),
+        (("inputs", 0, "ref"), "other//datasets/digits@latest", "inputs[0].ref"),
+        (("contents", "review"), ["asset.yaml"], "contents.review"),
+        (("contents", "review"), ["Asset.YAML"], "contents.review"),
         (("created",), "2026-11-21", "created"), (("created",), "2026-11-21T04:30:00", "created"),
         (("created",), "2026-13-21T04:30:00Z", "created"),
         (("created",), "2026-11-21T04:30:00+01:00", "created"), (("author",), "", "author"), (("labels",), [], "labels"),
@@ -318,14 +328,16 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-TEXT = st.text(max_size=12)
+TEXT = st.text(max_size=12).filter(lambda text: "\0" not in text)
+LINE = TEXT.filter(lambda text: text.splitlines() in ([], [text]))
+NAME = TEXT.filter(bool)
 POINTERS = st.builds(
     Pointer,
     id=st.just(ID),
-    description=st.none() | TEXT,
+    description=st.none() | LINE,
     created=st.just("2026-11-21T04:30:00Z"),
-    author=TEXT.filter(bool),
-    labels=st.dictionaries(TEXT, TEXT, max_size=3),
+    author=NAME,
+    labels=st.dictionaries(NAME, TEXT, max_size=3),
     contents=st.builds(
         Contents,
         digest=st.just(D1),
@@ -346,9 +358,9 @@ POINTERS = st.builds(
         path=st.none() | TEXT,
         command=st.none() | TEXT,
     ),
-    params=st.dictionaries(TEXT, JSON, max_size=3),
+    params=st.dictionaries(NAME, JSON, max_size=3),
     metrics=st.dictionaries(
-        TEXT, st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False), max_size=3
+        NAME, st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False), max_size=3
     ),
     spec=st.dictionaries(TEXT, JSON, max_size=2),
     extra=st.dictionaries(TEXT.map(lambda text: "x" + text), JSON, max_size=2),
