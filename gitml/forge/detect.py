@@ -72,7 +72,7 @@ def open_forge(ws: Workspace) -> Forge:
     """
     url = ws.remotes[ws.remote] if ws.remote else None
     kind = forge_kind(ws.config.forge, url)
-    shared = Shared(ws.repo, ws.remote)
+    shared = Shared(ws.repo, ws.remote, stages=ws.config.stages)
     forge: Forge
     if kind == LOCAL:
         forge = LocalForge(shared, ws.config.default_branch, progress=ws.progress)
@@ -97,7 +97,7 @@ def open_forge_if_possible(ws: Workspace) -> tuple[Shared, Forge | None]:
         if error.code not in _NO_WAY:
             raise
         ws.progress.note(f"the forge is not asked about requests: {error.message}")
-    shared = Shared(ws.repo, ws.remote)
+    shared = Shared(ws.repo, ws.remote, stages=ws.config.stages)
     shared.refresh()
     return shared, None
 

@@ -7,7 +7,7 @@ ref of this clone is written but the remote-tracking branches, which follow what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -44,14 +44,18 @@ class Shared:
     Args:
         repo: This clone.
         remote: Name of the remote; None where this clone is the shared repository itself.
+        stages: Branches that only ever grow.
 
     Attributes:
+        forced: Stages that are not where they have to be any more: name -> the tip that this clone saw last.
         lost: What was said when refs last could not be moved because they were stale.
     """
 
-    def __init__(self, repo: Repository, remote: str | None) -> None:
+    def __init__(self, repo: Repository, remote: str | None, *, stages: Collection[str] = ()) -> None:
         self.repo = repo
         self.remote = remote
+        self.forced: dict[str, str] = {}
+        self._stages = stages
         self.lost: str | None = None
         self._seen: dict[str, str] = {}
 
@@ -87,7 +91,7 @@ class Shared:
         self._follow(self.branches())
 
     def _follow(self, branches: Mapping[str, str]) -> None:
-        """Bring remote-tracking branches to what was read; none is deleted.
+        """Bring remote-tracking branches to what was read; none is deleted, and no stage follows where it was forced.
 
         They are a convenience for reading `@STAGE` later: a lock that another process holds, or left, does not fail
         the command.
@@ -98,9 +102,17 @@ class Shared:
         known = self.repo.refs(tracking)
         for branch, commit in branches.items():
             ref = tracking + branch
-            if known.get(ref) != commit:
+            if branch in self._stages and self._is_forced(known.get(ref), commit):
+                self.forced[branch] = known[ref]
+            elif known.get(ref) != commit:
                 with suppress(Busy, Conflict):
                     self.repo.update_ref(ref, commit, known.get(ref))
+
+    def _is_forced(self, seen: str | None, commit: str) -> bool:
+        """Whether a branch lost what this clone saw of it; where history is cut off, that cannot be told."""
+        if seen is None or seen == commit or self.repo.is_shallow:
+            return False
+        return not self.repo.is_ancestor(seen, commit)
 
     def _refs(self, prefix: str) -> dict[str, str]:
         refs = self.repo.refs(prefix) if self.remote is None else self._seen

@@ -25,7 +25,7 @@ from gitml.promotion.history import birth_of
 from gitml.promotion.judging import reviews_of, shape_of
 from gitml.promotion.policy import OF_GIT_ALONE, judge
 from gitml.promotion.stated import stated_in
-from gitml.promotion.target import Blobs, listing, tree_view
+from gitml.promotion.target import Blobs, folder_files, listing, tree_view
 from gitml.promotion.view import Defect, File, Listing
 from gitml.registry.workspace import Workspace
 
@@ -264,10 +264,16 @@ class _Audit:
             after=tree_view(self._ws, types, after, blobs),
             born=parent != self.birth,
             shape=shape_of(self._ws, parent, head),
-            evidence=_Recorded(self._ws, parent, request, frozenset(self._ran)),
+            evidence=_Recorded(self._ws, parent, request, frozenset(self._ran), self._sources(request)),
             reviews=reviews_of(request),
             stated=stated_in(head),
         )
+
+    def _sources(self, request: Request) -> Collection[str]:
+        """Tips of the branches that what was promoted came from, as far as they are still there."""
+        names = {request.source, self._ws.config.default_branch, *self._ws.config.stages} - {self._stage}
+        tips = (self._forge.branch(name) for name in names if name)
+        return {tip for tip in tips if tip is not None}
 
     def _listing(self, commit: str) -> Listing:
         """Files of a commit; those of the last one asked for are kept, since it is the next one's parent."""
@@ -298,12 +304,15 @@ class _Recorded:
     parent: str
     request: Request
     ran: Collection[tuple[AssetId, Version]]
+    sources: Collection[str]
 
     def missing_bytes(self, pointer: Pointer) -> Sequence[str]:
         return []
 
     def found(self, version: VersionId, files: dict[str, File], *, as_current: bool) -> Found:
-        return Found.YES
+        """Branches may be gone since; one that still has the version bears witness to what it is."""
+        there = [folder_files(self.ws, tip, version.folder) for tip in self.sources]
+        return Found.OTHERWISE if any(there) and files not in there else Found.YES
 
     def foreign_code(self) -> Sequence[str]:
         return []

@@ -121,6 +121,7 @@ class Found(Enum):
     YES = "yes"
     NOT_CURRENT = "not-current"
     NOT_PUSHED = "not-pushed"
+    OTHERWISE = "otherwise"
     NO = "no"
 
 

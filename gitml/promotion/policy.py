@@ -42,6 +42,7 @@ OF_GIT_ALONE: tuple[Judge, ...] = (
     tree.write_once,
     tree.current,
     coming.inputs,
+    coming.from_,
     quality.metrics,
     quality.fields,
     people.signed,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gitml.errors import GitMLError, NotFound
+from gitml.errors import GitMLError, NotFound, PolicyRefused
 from gitml.forge.shared import Shared
 from gitml.git.repository import Repository
 from gitml.git.types import Entry, MergeConflict, MergedTree, TreeChange
@@ -45,12 +45,15 @@ def find_target(ws: Workspace, shared: Shared, stage: str) -> Target:
 
     Raises:
         InvalidInput: It is no name that a stage can have.
+        PolicyRefused: The branch was forced back or replaced since this clone saw it.
         NotFound: No such stage, or the shared repository has no default branch it could be born from.
     """
     default = ws.config.default_branch
     check_word(stage, "stage")
     tip = shared.branch(stage)
     born = tip is not None
+    if tip is not None and stage in shared.forced:
+        raise _forced(shared, stage, tip)
     tip = tip or shared.branch(default)
     if tip is None:
         raise NotFound(
@@ -71,6 +74,18 @@ def find_target(ws: Workspace, shared: Shared, stage: str) -> Target:
             context={"stage": stage, "stages": list(config.stages)},
         )
     return Target(stage=stage, tip=tip, born=born, config=config, policy=policy)
+
+
+def _forced(shared: Shared, stage: str, tip: str) -> PolicyRefused:
+    seen = shared.forced[stage]
+    return PolicyRefused(
+        f"{stage} of {shared.name} was forced to {tip[:12]}, which does not contain {seen[:12]}, seen there before; "
+        "a stage never goes back",
+        code="stage-forced",
+        hint=f"gitml verify --history {stage}; put it back: git push --force {shared.name} {seen[:12]}:{stage}, "
+        f"or accept it: git fetch {shared.name}",
+        context={"stage": stage, "tip": tip, "seen": seen, "reasons": [f"{stage} was forced"]},
+    )
 
 
 def registry_path(ws: Workspace, *parts: str) -> str:

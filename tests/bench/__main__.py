@@ -27,6 +27,7 @@ ROWS: dict[str, tuple[str, Callable[[Context], Outcome]]] = {
     "get-over": ("get another version over the one that is there", reading.get_over),
     "status": ("status, nothing changed", reading.status),
     "promote": ("promote a model with 3 inputs", promoting.promote),
+    "s3-check": ("check a request of a model with 3 inputs, bytes on S3", promoting.check),
     "startup": ("start-up", small.startup),
     "memory": ("memory of all of the above", small.memory),
     "s3-register-small": ("register and push 20,000 files of 8 KiB to S3", remote.register_small),

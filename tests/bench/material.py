@@ -30,6 +30,7 @@ class Sizes:
         scale_files: Files of 1 KiB; a tenth of them is measured beside.
         cut_s: How long the network is away.
         versions: Versions in the registry that is promoted in.
+        few_versions: Those of a small one, to compare with.
     """
 
     files: int = 20_000
@@ -51,6 +52,7 @@ class Sizes:
     scale_files: int = 1_000_000
     cut_s: float = 30.0
     versions: int = 10_000
+    few_versions: int = 100
 
 
 FULL = Sizes()
@@ -73,6 +75,7 @@ QUICK = Sizes(
     scale_files=500,
     cut_s=0.5,
     versions=60,
+    few_versions=20,
 )
 
 

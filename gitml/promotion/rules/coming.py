@@ -127,6 +127,9 @@ def from_(case: Case) -> Iterator[Problem]:
                 message = f"{version} lies on a stage that {case.stage} takes from, but never ran there"
                 hint = f"gitml promote {version} -t {next(iter(patterns), 'STAGE')}"
                 yield Problem(rule=Rule.FROM, asset=str(version), message=message, hint=hint)
+            case Found.OTHERWISE:
+                message = f"{version} is another one on the branches that have it"
+                yield Problem(rule=Rule.FROM, asset=str(version), message=message)
             case Found.NOT_PUSHED:
                 message = f"{version} is on a branch of this clone only, and not pushed yet"
                 yield Problem(rule=Rule.NOT_PUSHED, asset=str(version), message=message, hint="gitml push")
