@@ -167,13 +167,19 @@ def check_endpoint(text: str, *, allow_http: bool = False) -> str:
             code="bad-endpoint",
             hint="write https://HOST or https://HOST:PORT; credentials come from your environment",
         )
-    if match["scheme"] == "http" and not allow_http and not _is_this_machine(match["host"]):
+    if not allow_http and not is_guarded(text):
         raise InvalidInput(
             f"{safe} would send everything without TLS",
             code="endpoint-without-tls",
             hint="write https://, or set `allow_http: true` for this store in your own settings",
         )
     return text.rstrip("/")
+
+
+def is_guarded(endpoint: str) -> bool:
+    """Whether nobody can read or change what goes to a server: by TLS, or because it never leaves this machine."""
+    match = _ENDPOINT.fullmatch(endpoint)
+    return match is not None and (match["scheme"] == "https" or _is_this_machine(match["host"]))
 
 
 def _is_this_machine(host: str) -> bool:

@@ -16,6 +16,7 @@ from support.proxy import Harm, Proxy, Rule
 from support.remote import place
 from support.store import key
 
+from gitml.errors import StoreUnavailable
 from gitml.store.media.medium import Buffers, Flight, PutOutcome
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
@@ -77,6 +78,77 @@ def test_far_packs_come_together(packs: int, tmp_path: Path) -> None:
     tree = store.tree(root)
     tree.fetch(tree.entries(), Nowhere())  # type: ignore[arg-type]
     assert medium.most == packs, "as many as fit, and no more"
+
+
+class Held(MemoryMedium):
+    """Gives the third pack only when a file of an earlier one was handed over."""
+
+    flight = Flight(reading_bytes=1 << 30, loaders=4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_over = threading.Event()
+        self.asked = 0
+        self._lock = threading.Lock()
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        if name.startswith("packs/"):
+            with self._lock:
+                self.asked += 1
+                number = self.asked
+            if number > 2:
+                assert self.handed_over.wait(PATIENCE_S), "the first files wait for all packs"
+        return super().get(name, start, end)
+
+    def whole(self, entry: object, parts: object) -> None:
+        self.handed_over.set()
+
+
+class Busy(Held):
+    """Works on its first file until all other packs were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_over.set()
+
+    def whole(self, entry: object, parts: object) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while self.asked < 6 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert self.asked == 6, "no pack travels while files are written"
+
+
+@pytest.mark.parametrize("kind", [Held, Busy])
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_packs_travel_while_files_are_written(kind: type[Held], jobs: int, tmp_path: Path) -> None:
+    medium = kind()
+    store = Store(medium, jobs=jobs)
+    root = store.claim(key(), store.write(FolderSource([contents(tmp_path / "in", 6)]))).root
+    tree = store.tree(root)
+    tree.fetch(tree.entries(), medium)  # type: ignore[arg-type]
+    assert medium.asked == 6
+
+
+class Broken(Held):
+    """Has lost its last pack."""
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        self.handed_over.set()
+        data = super().get(name, start, end)
+        if self.asked == 6:
+            raise StoreUnavailable("it is away")
+        return data
+
+
+def test_a_pack_that_does_not_come_ends_the_whole_read(tmp_path: Path) -> None:
+    medium = Broken()
+    store = Store(medium, jobs=2)
+    root = store.claim(key(), store.write(FolderSource([contents(tmp_path / "in", 8)]))).root
+    tree = store.tree(root)
+    before = threading.active_count()
+    with pytest.raises(StoreUnavailable, match="it is away"):
+        tree.fetch(tree.entries(), medium)  # type: ignore[arg-type]
+    assert threading.active_count() == before
 
 
 class Patient(MemoryMedium):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
+from support.remote import place
 
 from gitml.errors import AccessDenied, InvalidInput, UsageError
 from gitml.model.config import Config
-from gitml.model.store_url import check_endpoint
+from gitml.model.store_url import check_endpoint, is_guarded, parse_store_url
 from gitml.registry.settings import load_settings
 from gitml.store.media.opening import open_medium
+from gitml.store.media.remote import RemoteMedium
 from gitml.store.media.remote_options import RemoteOptions
 
 REGISTRY = "schema: gitml/config/v1\nregistry: 6c1d0b9e-0000-4000-8000-000000000001\ndefault_branch: main\n"
@@ -124,3 +127,31 @@ def test_a_connection_string_is_shown_to_its_own_account_only() -> None:
         open_medium("abfs://container@theirs/x", options=options)
     assert caught.value.code == "other-account"
     assert "c2VjcmV0" not in caught.value.message + repr(options)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "guarded"),
+    [
+        ("https://s3.example.com", True), ("http://127.0.0.1:9000", True), ("http://localhost", True),
+        ("http://10.0.0.1:9000", False), ("http://s3.example.com", False), ("nonsense", False),
+    ],
+)  # fmt: skip
+def test_what_guards_the_way_to_a_server(endpoint: str, guarded: bool) -> None:
+    assert is_guarded(endpoint) is guarded
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_bytes_are_signed_where_nothing_else_guards_them(
+    guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = place("moto", monkeypatch)
+    s3 = pytest.importorskip("gitml.store.media.s3")
+    monkeypatch.setattr(s3, "is_guarded", lambda endpoint: guarded)
+    client = s3.S3Client(parse_store_url(there.url), RemoteOptions(endpoint_url=there.endpoint_url))
+    sent: list[str] = []
+    client._files.session.register(
+        "before-send.s3.PutObject",
+        lambda request, **_: sent.append(request.headers["X-Amz-Content-SHA256"].decode()),
+    )
+    RemoteMedium(client, "x", RemoteOptions()).put("packs/aa/aa", [b"some", b"bytes"])
+    assert sent == ["UNSIGNED-PAYLOAD" if guarded else hashlib.sha256(b"somebytes").hexdigest()]

@@ -93,10 +93,16 @@ class HasCredentials(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """How many bytes of packs one operation may have in memory at a time, on their way and being worked on."""
+    """How much of packs one operation may have on its way and being worked on.
+
+    Attributes:
+        reading_bytes, writing_bytes: In memory at a time.
+        loaders: Threads that only wait for packs; with none, those that work on packs read them as well.
+    """
 
     reading_bytes: int = 64 << 20
     writing_bytes: int = 64 << 20
+    loaders: int = 0
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ import fsspec.asyn
 import s3fs
 from botocore import exceptions as sdk
 
-from gitml.model.store_url import StoreUrl, check_endpoint
+from gitml.model.store_url import StoreUrl, check_endpoint, is_guarded
 from gitml.store.media.aborted import hush
 from gitml.store.media.identity import Identity
 from gitml.store.media.medium import Flight
@@ -28,6 +28,7 @@ from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.media.retry import Failure, FailureKind
 from gitml.store.media.s3_identity import identify, words
+from gitml.store.media.s3_session import new_session
 
 _CONNECT_S: Final = 10
 _CONNECTIONS: Final = 32
@@ -85,7 +86,7 @@ class S3Client:
         "list": "ListObjectsV2",
     }
     # One connection rarely fills the line: four packs on their way here, and three there with a fourth begun.
-    flight: Final = Flight(reading_bytes=132 << 20, writing_bytes=120 << 20)
+    flight: Final = Flight(reading_bytes=132 << 20, writing_bytes=120 << 20, loaders=4)
     meters_reads: Final = True
 
     def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
@@ -105,9 +106,10 @@ class S3Client:
             # every byte is checked by its digest when it is read, and TLS or the signature guards the way there
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
+            "s3": {"payload_signing_enabled": True},
         }
         if endpoint is not None:
-            config["s3"] = {"addressing_style": "path"}
+            config["s3"]["addressing_style"] = "path"
         client: dict[str, Any] = {"region_name": options.region} if options.region else {}
         self._files = s3fs.S3FileSystem(
             endpoint_url=endpoint,
@@ -116,8 +118,9 @@ class S3Client:
             use_listings_cache=False,
             default_fill_cache=False,
             skip_instance_cache=True,
-            **({"profile": options.profile} if options.profile else {}),
+            session=new_session(options.profile),
         )
+        self._profile = options.profile
         self._files.retries = 1
 
     @property
@@ -131,8 +134,14 @@ class S3Client:
         """The location, with the server where it is not AWS."""
         return self._url
 
+    async def _connect(self) -> None:
+        """Let signatures cover bytes only where these can change on their way: that hashes them once more."""
+        client = await self._files.set_session()
+        client.meta.config.s3["payload_signing_enabled"] = not is_guarded(client.meta.endpoint_url)
+
     async def _call(self, verb: str, **arguments: Any) -> Any:
         try:
+            await self._connect()
             return await self._files._call_s3(verb, Bucket=self._bucket, **arguments)
         finally:
             await self._note_credentials()
@@ -165,6 +174,7 @@ class S3Client:
 
     async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
         try:
+            await self._connect()
             await self._files._pipe_file(
                 f"{self._bucket}/{key}",
                 body,
@@ -202,6 +212,7 @@ class S3Client:
 
     async def renew(self) -> None:
         """Read the credentials anew: another process may have refreshed them."""
+        self._files.session = new_session(self._profile)
         await self._files.set_session(refresh=True)
 
     async def _note_credentials(self) -> None:

@@ -2,7 +2,8 @@
 
 A worker takes the next pack, reads it, and cuts its work into slices of a few MiB that any worker may do: check the
 chunks, hand small files to the sink whole, write the parts of large ones where they belong. A large file's digest is
-taken as its beginning fills up, by whichever worker fills it.
+taken as its beginning fills up, by whichever worker fills it. Where packs come over a network, threads that do nothing
+else wait for them, so that the next ones travel while files are written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final, Protocol
 
 from gitml.errors import GitMLError
@@ -29,6 +31,15 @@ _SLICE_BYTES: Final = 4 << 20
 _SLICE_FILES: Final = 512
 _BLOCK_BYTES: Final = 1 << 20
 _STRIDE: Final = 4
+_FIRST_LOADS: Final = 2  # sharing the line between more would make the first files wait for all of them
+
+
+class _Duty(Enum):
+    """What a thread does."""
+
+    BOTH = "read packs, and work on them"
+    LOAD = "read packs"
+    WORK = "work on packs that were read"
 
 
 class Located(Protocol):
@@ -190,7 +201,10 @@ class Fetch:
         self._slices: deque[_Slice] = deque()
         self._active = 0
         self._in_flight = 0
+        self._loading = 0
+        self._loaded = 0
         self._flight_bytes = packs.flight.reading_bytes
+        self._loaders = packs.flight.loaders
         self._error: BaseException | None = None
         for one in located:
             self._add(one)
@@ -208,14 +222,17 @@ class Fetch:
                 raise damaged("the segment names no chunks for it", self._label, layout.SEGMENTS, entry.path)
             self._sink.whole(entry, ())
             self._done(entry.size_bytes, 1)
-        count = min(self._jobs, max(1, len(self._works) * 8))
+        workers = min(self._jobs, max(1, len(self._works) * 8))
+        loaders = min(self._loaders, len(self._works))
+        duty = _Duty.WORK if loaders else _Duty.BOTH
         threads = [
-            threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(count - 1)
+            threading.Thread(target=self._work, args=(each,), name=f"fetch-{each.name.lower()}", daemon=True)
+            for each in [duty] * (workers - 1) + [_Duty.LOAD] * loaders
         ]
         for thread in threads:
             thread.start()
         try:
-            self._work()
+            self._work(duty)
         finally:
             with self._changed:
                 if self._error is None and (self._slices or self._waiting):
@@ -245,9 +262,9 @@ class Fetch:
             if len(runs) == 1:
                 work.wanted_bytes += entry.size_bytes
 
-    def _work(self) -> None:
+    def _work(self, duty: _Duty) -> None:
         while True:
-            task = self._next()
+            task = self._next(duty)
             if task is None:
                 return
             try:
@@ -265,26 +282,35 @@ class Fetch:
                     self._active -= 1
                     if isinstance(task, _Slice):
                         self._release(task.held)
+                    else:
+                        self._loading -= 1
+                        self._loaded += 1
                     self._changed.notify_all()
 
-    def _next(self) -> _Slice | _PackWork | None:
+    def _next(self, duty: _Duty) -> _Slice | _PackWork | None:
         with self._changed:
             while self._error is None:
-                if self._slices:
+                if self._slices and duty is not _Duty.LOAD:
                     self._active += 1
                     return self._slices.popleft()
-                if self._waiting:
-                    size = self._waiting[0].ref.size_bytes
-                    if not self._in_flight or self._in_flight + size <= self._flight_bytes:
-                        self._in_flight += size
-                        self._active += 1
-                        work = self._waiting.popleft()
-                        work.begun = True
-                        return work
-                elif not self._active:
+                if not self._waiting and (duty is _Duty.LOAD or not self._active):
                     return None
+                if self._waiting and duty is not _Duty.WORK and self._has_room(duty):
+                    work = self._waiting.popleft()
+                    self._in_flight += work.ref.size_bytes
+                    self._active += 1
+                    self._loading += 1
+                    work.begun = True
+                    return work
                 self._changed.wait()
             return None
+
+    def _has_room(self, duty: _Duty) -> bool:
+        """Whether the next pack may be read now."""
+        if duty is _Duty.LOAD and self._loading >= _FIRST_LOADS + self._loaded:
+            return False
+        size = self._waiting[0].ref.size_bytes
+        return not self._in_flight or self._in_flight + size <= self._flight_bytes
 
     def _release(self, held: _Held) -> None:
         held.slices -= 1
