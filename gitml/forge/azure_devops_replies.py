@@ -24,6 +24,7 @@ _STATES: Final = {
     "completed": RequestState.MERGED,
     "abandoned": RequestState.CLOSED,
 }
+_SERVICE: Final = "00000002000088888000"  # of Azure DevOps itself
 _FRACTION: Final = re.compile(r"\.(\d{1,6})\d*")
 
 
@@ -35,6 +36,11 @@ def state_of(pull: Mapping[str, Any]) -> RequestState:
 def head_of(pull: Mapping[str, Any]) -> str:
     """Its newest commit."""
     return text_in(pull["lastMergeSourceCommit"], "commitId")
+
+
+def key_of(identity: str) -> str:
+    """The identifier of an identity, which is written in two ways."""
+    return identity.replace("-", "").casefold()
 
 
 def account_of(identity: Mapping[str, Any]) -> Account:
@@ -108,7 +114,10 @@ def reviews_of(
     return votes.reviews_of(
         [vote for vote in map(_vote_of, threads) if vote is not None],
         pushes,
-        {one["id"]: Voter(account=account_of(one), kind=_kind_of(one.get("vote", 0))) for one in people},
+        {
+            key_of(one["id"]): Voter(account=account_of(one), kind=_kind_of(one.get("vote", 0)))
+            for one in people
+        },
         head=head_of(pull),
         opened=time_of(text_in(pull, "creationDate")),
     )
@@ -126,14 +135,18 @@ def _vote_of(thread: Mapping[str, Any]) -> Vote | None:
     properties = thread.get("properties") or {}
     if _said(properties, "CodeReviewThreadType") != "VoteUpdate":
         return None
-    if text_in(thread["comments"][0], "commentType") != "system":
-        return None  # whoever opens a thread chooses its properties, but not this
     who = _said(properties, "CodeReviewVotedByTfId")
     if who is None:
         named = str(_said(properties, "CodeReviewVotedByIdentity"))
         who = text_in(thread["identities"][named], "id")
+    note = thread["comments"][0]
+    # Whoever opens a thread chooses its properties. Azure DevOps writes its notes in the voter's name, or in its own.
+    author = note["author"]
+    is_its_own = author.get("isContainer") or key_of(author["id"]).startswith(_SERVICE)
+    if text_in(note, "commentType") != "system" or not (is_its_own or key_of(author["id"]) == key_of(who)):
+        return None
     kind = _kind_of(int(_said(properties, "CodeReviewVoteResult") or 0))
-    return Vote(time=time_of(text_in(thread, "publishedDate")), who=who, kind=kind)
+    return Vote(time=time_of(text_in(thread, "publishedDate")), who=key_of(who), kind=kind)
 
 
 def _said(properties: Mapping[str, Any], name: str) -> Any:

@@ -162,20 +162,27 @@ PULL = {
 PUSHES = [{"createdDate": "2026-01-01T00:00:00.1234567Z", "sourceRefCommit": {"commitId": "h1"}}]
 
 
-def note(kind: str) -> dict[str, Any]:
+def note(kind: str = "system", author: str = "B", *, is_group: bool = False) -> dict[str, Any]:
     said = {"CodeReviewThreadType": "VoteUpdate", "CodeReviewVotedByTfId": "b", "CodeReviewVoteResult": "10"}
     return {
         "publishedDate": "2026-01-02T00:00:00Z",
-        "comments": [{"commentType": kind}],
+        "comments": [{"commentType": kind, "author": {"id": author, "isContainer": is_group}}],
         "properties": {key: {"$type": "System.String", "$value": value} for key, value in said.items()},
     }
 
 
-def test_only_azures_own_notes_tell_of_votes() -> None:
-    assert [one.stands for one in reviews_of(PULL, [note("system")], PUSHES)] == [True]
-    forged = reviews_of(PULL, [note("text")], PUSHES)
-    assert [(one.kind, one.stands) for one in forged] == [(ReviewKind.APPROVED, False)]
-    assert "which commit" in forged[0].why_not
+@pytest.mark.parametrize(
+    "own", [note(), note(author="00000002-0000-8888-8000-000000000000"), note(author="x", is_group=True)]
+)
+def test_notes_in_the_voters_name_and_in_azures_own_tell_of_votes(own: dict[str, Any]) -> None:
+    assert [(one.stands, one.head) for one in reviews_of(PULL, [own], PUSHES)] == [(True, "h1")]
+
+
+@pytest.mark.parametrize("forged", [note("text"), note(author="mallory"), note("text", "mallory")])
+def test_notes_that_somebody_else_wrote_tell_of_nothing(forged: dict[str, Any]) -> None:
+    """Else an author could push after an approval, and date the approval anew."""
+    (found,) = reviews_of(PULL, [forged], PUSHES)
+    assert (found.kind, found.stands) == (ReviewKind.APPROVED, False) and "which commit" in found.why_not
 
 
 def test_a_rejection_that_nothing_tells_of_counts() -> None:

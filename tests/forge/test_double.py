@@ -101,6 +101,15 @@ def test_microsofts_client_finds_an_azure_devops(tmp_path: Path) -> None:
         assert [one.source_ref_commit.commit_id for one in ada.get_pull_request_iterations(**where)] == [
             there.project.tip("feature")
         ]
+        assert [one.comment for one in ada.get_pull_request_commits(**where)] == ["work on feature"]
+        status = azure.GitStatus(
+            state="succeeded", context=azure.GitStatusContext(name="check", genre="gitml")
+        )
+        head = str(there.project.tip("feature"))
+        assert ada.create_commit_status(status, head, "registry", project="models").context.genre == "gitml"
+        people = client("ada").get_identity_client()
+        found = people.read_identities(search_filter="General", filter_value="bob@example.com")
+        assert [one.id for one in found] == [mine.id]
         renamed = ada.update_pull_request(azure.GitPullRequest(title="Better"), **where)
         assert renamed.title == "Better"
         completed = azure.GitPullRequest(
@@ -156,6 +165,16 @@ def test_an_independent_client_finds_a_bitbucket(tmp_path: Path) -> None:
         assert [one.raw for one in made.comments()] == [f"{number}" for number in range(12)]
         assert [one.hash for one in made.commits] == [head]
         assert [one.id for one in bob.pullrequests.each(q='source.branch.name = "feature"')] == [1]
+        next(seen.comments()).update(content={"raw": "changed"})
+        assert next(made.comments()).raw == "changed"
+        commit = ada.commits.get(head[:12])
+        assert commit.hash == head and [one.hash for one in commit.parents()] == [there.project.tip("main")]
+        commit.add_build("gitml/check", url="https://ci.example.com/1", description="d", state="SUCCESSFUL")
+        assert [one.state for one in there.project.statuses[head]] == ["passed"]
+        there.branch("other")
+        declined = ada.pullrequests.create("T", "other", "production", "B", close_source_branch=False)
+        declined.decline()
+        assert ada.pullrequests.get(2).is_declined
         made.merge(merge_strategy="merge_commit")
         assert ada.pullrequests.get(1).is_merged
         assert there.project.git("rev-list", "--count", "--merges", "production") == "1"

@@ -59,10 +59,6 @@ _ORG = r"/(?P<org>[^/]+)"
 _REPO = _ORG + r"/(?P<project>[^/]+)/_apis/git/repositories/(?P<repo>[^/]+)"
 _PULLS = _REPO + r"/(?i:pullRequests)"
 _PULL = _PULLS + r"/(?P<number>\d+)"
-_SERVICE = {
-    "id": "41113706-4320-4083-9150-925feb93fc22",
-    "displayName": "Microsoft.VisualStudio.Services.TFS",
-}
 ROUTES: list[Route] = []
 
 
@@ -385,7 +381,7 @@ def _system_thread(call: Call, review: Review) -> dict[str, Any]:
         return {"$type": "System.String", "$value": value}
 
     vote = str(_vote(call, review))
-    said = {"id": 1, "parentCommentId": 0, "author": _SERVICE, "content": f"{review.user.name} voted {vote}",
+    said = {"id": 1, "parentCommentId": 0, "author": _user(call, review.user), "content": f"{review.user.name} voted {vote}",
             "commentType": "system", "publishedDate": _time(review.time)}  # fmt: skip
     return {
         "id": review.id,

@@ -24,6 +24,8 @@ _LOCATIONS = {
         _PULL + "/threads/{threadId}/{resource}/{commentId}",
     ),
     "d43911ee-6958-46b0-a42b-8445b8a0d004": ("git", "iterations", _PULL + "/{resource}/{iterationId}"),
+    "52823034-34a8-4576-922c-8d8b77e9e4c4": ("git", "commits", _PULL + "/{resource}"),
+    "28010c54-d0c0-4c89-a5b0-1c9e188b9fb7": ("IMS", "identities", "_apis/{resource}"),
     "428dd4fb-fda5-4722-af02-9313b80305da": ("git", "statuses", _REPO + "/commits/{commitId}/{resource}"),
     "00d9565f-ed9c-4a06-9a50-00e7896ccab4": ("Location", "ConnectionData", "_apis/{resource}"),
     "e81700f7-3be2-46de-8624-2eb35882fcaa": ("Location", "ResourceAreas", "_apis/{resource}"),

@@ -333,7 +333,7 @@ def _task(call: Call, user: User) -> Reply:
 def _commits(call: Call, user: User) -> Reply:
     project, request = _pull_of(call, user)
     found = project.commits(project.base(request), project.head(request))[::-1]
-    return _page(call, [_commit(call, one) for one in found], most=100)
+    return _page(call, [_commit(call, project, one) for one in found], most=100)
 
 
 @route(ROUTES, "GET", _REPO + r"/commit/(?P<sha>[0-9a-f]{7,40})")
@@ -342,10 +342,10 @@ def _get_commit(call: Call, user: User) -> Reply:
     oid = project.git("rev-parse", "--verify", "--quiet", f"{call.found['sha']}^{{commit}}", ok=(0, 1, 128))
     if not oid:
         raise Refusal(Why.NOT_FOUND, f"Commit not found: {call.found['sha']}")
-    return Reply(body=_commit(call, project.commit(oid)))
+    return Reply(body=_commit(call, project, project.commit(oid)))
 
 
-def _commit(call: Call, commit: CommitInfo) -> dict[str, Any]:
+def _commit(call: Call, project: Project, commit: CommitInfo) -> dict[str, Any]:
     def person(name: str, email: str) -> dict[str, Any]:
         user = call.forge.user_of_email(email)
         found: dict[str, Any] = {"type": "author", "raw": f"{name} <{email}>"}
@@ -354,6 +354,7 @@ def _commit(call: Call, commit: CommitInfo) -> dict[str, Any]:
     return {
         "type": "commit",
         "hash": commit.oid,
+        "links": {"self": {"href": _url(call, project, f"/commit/{commit.oid}")}},
         "date": _time(commit.time),
         "author": person(commit.author_name, commit.author_email),
         "committer": person(commit.committer_name, commit.committer_email),
@@ -405,36 +406,47 @@ def _activity(call: Call, user: User) -> Reply:
         if review.said in names:
             said = {"date": _time(review.time), "user": _user(review.user)}
             found.append((review.time, {names[review.said]: said}))
-    found += [(one.created, {"comment": _comment(one)}) for one in request.comments]
+    found += [(one.created, {"comment": _comment(call, project, request, one)}) for one in request.comments]
     entries = [entry for _, entry in sorted(found, key=lambda one: one[0], reverse=True)]
     return _page(call, entries, by="ctx")
 
 
-def _comment(comment: Comment) -> dict[str, Any]:
+def _comment(call: Call, project: Project, request: PullRequest, comment: Comment) -> dict[str, Any]:
+    own = {"href": _url(call, project, f"/pullrequests/{request.number}/comments/{comment.id}")}
     content = {"type": "rendered", "raw": comment.body, "markup": "markdown", "html": ""}
-    return {"type": "pullrequest_comment", "id": comment.id, "content": content, "user": _user(comment.user),
-            "created_on": _time(comment.created), "updated_on": _time(comment.updated), "deleted": False}  # fmt: skip
+    return {
+        "type": "pullrequest_comment",
+        "id": comment.id,
+        "content": content,
+        "user": _user(comment.user),
+        "created_on": _time(comment.created),
+        "updated_on": _time(comment.updated),
+        "deleted": False,
+        "links": {"self": own},
+    }
 
 
 @route(ROUTES, "GET", _PULL + "/comments")
 def _comments(call: Call, user: User) -> Reply:
-    return _page(call, [_comment(one) for one in _pull_of(call, user)[1].comments], most=100)
+    project, request = _pull_of(call, user)
+    return _page(call, [_comment(call, project, request, one) for one in request.comments], most=100)
 
 
 @route(ROUTES, "POST", _PULL + "/comments")
 def _add_comment(call: Call, user: User) -> Reply:
     project, request = _pull_of(call, user)
     comment = project.comment(user, request.number, _raw(call))
-    return Reply(status=201, body=_comment(comment))
+    return Reply(status=201, body=_comment(call, project, request, comment))
 
 
 @route(ROUTES, "PUT", _PULL + r"/comments/(?P<comment>\d+)")
 def _edit_comment(call: Call, user: User) -> Reply:
-    project = _project(call, user)
+    project, request = _pull_of(call, user)
     comment = project.find_comment(int(call.found["comment"]))[1]
     if comment.user is not user:
         raise Refusal(Why.FORBIDDEN, "only its author changes a comment")
-    return Reply(body=_comment(project.edit_comment(user, comment.id, _raw(call))))
+    project.edit_comment(user, comment.id, _raw(call))
+    return Reply(body=_comment(call, project, request, comment))
 
 
 def _raw(call: Call) -> str:
