@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from gitml.cli.render import work as render
 from gitml.cli.terminal.click_parts import command
 from gitml.cli.terminal.session import Session
@@ -12,10 +14,12 @@ def doctor(session: Session) -> None:
     """Judge the installation and this registry's set-up.
 
     Looks at git, your identity, the configuration, stores, remote, and what protects the stages. Says for each store
-    which credentials were looked for, which won, and which calls were refused. Exits with 0 whatever it finds: `healthy`
-    of `--json` is the verdict.
+    which credentials were looked for, which won, and which calls were refused. Exits with 0 unless a check failed, else with
+    the code of the first that did; a warning is no failure.
     """
     from gitml import api
 
     result = api.doctor(registry=session.registry_path)
     session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result))
+    if not result.healthy:
+        raise click.exceptions.Exit(result.exit_code)

@@ -309,6 +309,22 @@ def test_credentials_never_come_out(team: Any) -> None:
         assert "hunter2secret" not in ran.stdout + ran.stderr
 
 
+def test_the_doctor_ends_with_the_first_failure(team: Any) -> None:
+    assert team.ada.ok("doctor", "--json").exit_code == 0
+    before = git(team.ada.folder, "for-each-ref")
+    git(team.ada.folder, "remote", "set-url", "origin", str(team.folder / "nowhere.git"))
+    text = team.ada("doctor")
+    assert (text.exit_code, text.stderr) == (4, "")
+    assert "failed   remote" in text.stdout
+    git(team.ada.folder, "config", "user.name", "")
+    body = document(machine := team.ada("doctor", "--json"))
+    failed = {one["name"]: one["exit_code"] for one in body["checks"] if one["health"] == "failed"}
+    assert failed == {"identity": 2, "remote": 4}
+    assert (machine.exit_code, body["healthy"]) == (2, False)
+    assert git(team.ada.folder, "for-each-ref") == before
+    assert InFolder(team.folder)("doctor").exit_code == 4
+
+
 def test_completion_scripts() -> None:
     for shell in ("bash", "zsh", "fish"):
         ran = run("completion", shell)

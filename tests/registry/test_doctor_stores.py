@@ -221,6 +221,7 @@ def test_each_store_by_itself(tmp_path: Path) -> None:
         "store far": "failed",
     }
     assert not result.healthy
+    assert (result.exit_code, stores["store"].exit_code, stores["store far"].exit_code) == (3, 0, 3)
     assert not (tmp_path / "main").exists()
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gitml._version import __version__
-from gitml.errors import GitMLError
+from gitml.errors import GitMLError, NotFound
 from gitml.git.repository import Repository, git_version
 from gitml.registry.care.checking import hasty
 from gitml.registry.setup.doctor_stores import store_checks
@@ -64,6 +64,11 @@ class Diagnosis:
     healthy: bool
     checks: tuple[Check, ...]
 
+    @property
+    def exit_code(self) -> int:
+        """That of the first check that failed, since what failed later may follow from it; 0 where none did."""
+        return next((check.exit_code for check in self.checks if check.health is Health.FAILED), 0)
+
 
 def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diagnosis:
     """Look at everything a command depends on; reports faults instead of raising them."""
@@ -108,7 +113,11 @@ def _git() -> Check:
     text = ".".join(map(str, version))
     if version[:2] < _OLDEST_GIT:
         return Check(
-            name="git", health=Health.FAILED, found=f"{text} is too old", hint="install git 2.38 or newer"
+            name="git",
+            health=Health.FAILED,
+            found=f"{text} is too old",
+            hint="install git 2.38 or newer",
+            exit_code=NotFound.exit_code,
         )
     return _ok("git", text)
 
@@ -165,7 +174,7 @@ def _remote(ws: Workspace) -> Check:
             found="this clone has no git remote: nothing is shared",
             hint="gitml init --remote URL",
         )
-    ws.repo.fetch(ws.remote)
+    ws.repo.remote_refs(ws.remote, f"refs/heads/{ws.config.default_branch}")
     return _ok("remote", f"{ws.remote} answers")
 
 
