@@ -489,7 +489,7 @@ class Registry:
             reviewers: Who should look at it.
             auto_merge: Merge as soon as the policy allows.
             no_inputs: Leave what they were made from behind; only where the target's policy allows that.
-            dry_run: Plan only.
+            dry_run: Fetch and plan only.
 
         Raises:
             PolicyRefused: What merge would refuse, approvals aside; lists every reason.
@@ -520,7 +520,7 @@ class Registry:
             asset: TYPE/NAME.
             target: The stage.
             to: The version; default is the one before the present one.
-            dry_run: Plan only.
+            dry_run: Fetch and plan only.
 
         Raises:
             NotFound: The asset was never on the stage, or nothing ran there before.

@@ -21,5 +21,6 @@ def doctor(session: Session) -> None:
 
     result = api.doctor(registry=session.registry_path)
     session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result))
-    if not result.healthy:
-        raise click.exceptions.Exit(result.exit_code)
+    if result.error is not None:
+        # As a document the diagnosis is whole; people see once more, below it, where to begin.
+        raise click.exceptions.Exit(result.error.exit_code) if session.json else result.error

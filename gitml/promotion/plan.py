@@ -53,7 +53,7 @@ def promote(
         reviewers: Whom to ask for review, where the forge can.
         auto_merge: Merge as soon as the rules are met, where the forge can.
         no_inputs: Leave what they were made from where it is; only where the target's policy allows that.
-        dry_run: Only plan; the shared repository's branches are fetched all the same.
+        dry_run: Only plan; the shared repository's branches are fetched all the same, so that the plan holds.
 
     Raises:
         UsageError: The call makes no sense, or asks what the forge cannot do.

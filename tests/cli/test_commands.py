@@ -314,12 +314,12 @@ def test_the_doctor_ends_with_the_first_failure(team: Any) -> None:
     before = git(team.ada.folder, "for-each-ref")
     git(team.ada.folder, "remote", "set-url", "origin", str(team.folder / "nowhere.git"))
     text = team.ada("doctor")
-    assert (text.exit_code, text.stderr) == (4, "")
+    assert text.exit_code == 4 and text.stderr.startswith("gitml: refs could not be asked from origin")
     assert "failed   remote" in text.stdout
     git(team.ada.folder, "config", "user.name", "")
     body = document(machine := team.ada("doctor", "--json"))
-    failed = {one["name"]: one["exit_code"] for one in body["checks"] if one["health"] == "failed"}
-    assert failed == {"identity": 2, "remote": 4}
+    failed = {one["name"]: one["error"]["code"] for one in body["checks"] if one["health"] == "failed"}
+    assert failed == {"identity": "no-identity", "remote": "remote-repository"}
     assert (machine.exit_code, body["healthy"]) == (2, False)
     assert git(team.ada.folder, "for-each-ref") == before
     assert InFolder(team.folder)("doctor").exit_code == 4

@@ -20,6 +20,31 @@ def refs_of(folder: Path) -> str:
     return git(folder, "for-each-ref", "--format=%(refname) %(objectname)")
 
 
+def test_a_dry_run_moves_nothing_but_remote_tracking_branches(team: Team, tmp_path: Path) -> None:
+    grace = team.clone("grace")
+    register(grace, "models/digits", "two")
+    grace.registry.push()
+    land(grace, grace.registry.promote("models/digits@2", target="staging"))
+
+    def own() -> object:
+        files = {path: path.read_bytes() for path in team.ada.folder.rglob("*") if path.is_file()}
+        kept = {
+            path.relative_to(team.ada.folder).as_posix(): data
+            for path, data in files.items()
+            if not path.is_relative_to(team.ada.folder / ".git")
+            or path.name in ("index", "HEAD", "FETCH_HEAD", "config", "exclude")
+        }
+        return kept, [
+            ref for ref in refs_of(team.ada.folder).splitlines() if not ref.startswith("refs/remotes/")
+        ]
+
+    before = own(), refs_of(team.remote), sorted(team.store.rglob("*"))
+    planned = team.ada.registry.promote("models/digits@staging", target="production", dry_run=True)
+    assert planned.plan.base is not None and planned.request is None
+    assert str(planned.plan.moves[0].to_version) == "2", "as the remote is now"
+    assert (own(), refs_of(team.remote), sorted(team.store.rglob("*"))) == before
+
+
 def test_inputs_travel_as_folders_only(team: Team) -> None:
     promotion = team.ada.registry.promote("models/digits", target="staging")
     assert [str(version) for version in promotion.plan.folders] == []  # born from main, which has them

@@ -15,6 +15,7 @@ from support.remote import place
 from support.team import write
 
 from gitml.api import Registry, doctor, init
+from gitml.errors import InvalidInput
 from gitml.registry.setup.doctor import Check, Health
 
 SECRET = "SuperSecret1SuperSecret1"
@@ -221,7 +222,8 @@ def test_each_store_by_itself(tmp_path: Path) -> None:
         "store far": "failed",
     }
     assert not result.healthy
-    assert (result.exit_code, stores["store"].exit_code, stores["store far"].exit_code) == (3, 0, 3)
+    assert stores["store"].error is None
+    assert result.error is stores["store archive"].error and isinstance(result.error, InvalidInput)
     assert not (tmp_path / "main").exists()
 
 

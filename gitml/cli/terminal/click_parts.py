@@ -300,9 +300,12 @@ def command(
 
 def dry_run_option(function: Function) -> Function:
     """`-n/--dry-run`."""
-    return click.option("-n", "--dry-run", is_flag=True, help="Print what would be done; touch nothing.")(
-        function
-    )
+    return click.option(
+        "-n",
+        "--dry-run",
+        is_flag=True,
+        help="Print what would be done, and do none of it; where the plan hangs on the remote, that is fetched.",
+    )(function)
 
 
 def cached_option(function: Function) -> Function:

@@ -65,9 +65,9 @@ class Diagnosis:
     checks: tuple[Check, ...]
 
     @property
-    def exit_code(self) -> int:
-        """That of the first check that failed, since what failed later may follow from it; 0 where none did."""
-        return next((check.exit_code for check in self.checks if check.health is Health.FAILED), 0)
+    def error(self) -> GitMLError | None:
+        """That of the first check that failed: what failed later may follow from it."""
+        return next((check.error for check in self.checks if check.error is not None), None)
 
 
 def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diagnosis:
@@ -112,13 +112,8 @@ def _git() -> Check:
         return failed("git", error)
     text = ".".join(map(str, version))
     if version[:2] < _OLDEST_GIT:
-        return Check(
-            name="git",
-            health=Health.FAILED,
-            found=f"{text} is too old",
-            hint="install git 2.38 or newer",
-            exit_code=NotFound.exit_code,
-        )
+        old = NotFound(f"git {text} is too old", code="git-too-old", hint="install git 2.38 or newer")
+        return failed("git", old)
     return _ok("git", text)
 
 

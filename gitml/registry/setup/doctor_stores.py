@@ -50,7 +50,7 @@ def _examined(label: str, medium: Medium) -> Check:
             health=Health.FAILED,
             found=f"refused were {calls}: {said}{who}",
             hint=first.hint,
-            exit_code=first.exit_code,
+            error=first,
         )
     if marked:
         allowed = "reading, listing and writing are allowed"

@@ -25,18 +25,16 @@ class Check:
         health: The verdict.
         found: What was found, in words.
         hint: What to do, unless all is well.
-        exit_code: Kind of the failure, as the exit codes have them; 0 where it did not fail.
+        error: What it failed with, if it did.
     """
 
     name: str
     health: Health
     found: str
     hint: str | None = None
-    exit_code: int = 0
+    error: GitMLError | None = None
 
 
 def failed(name: str, error: GitMLError) -> Check:
     """What an error says of the thing that was looked at."""
-    return Check(
-        name=name, health=Health.FAILED, found=error.message, hint=error.hint, exit_code=error.exit_code
-    )
+    return Check(name=name, health=Health.FAILED, found=error.message, hint=error.hint, error=error)
