@@ -19,6 +19,7 @@ from gitml.forge.gitea_replies import (
     WIP,
     account_of,
     commit_logins,
+    has_head,
     is_draft,
     is_from_here,
     request_of,
@@ -111,7 +112,8 @@ class GiteaHost:
 
         def translate(pull: Any) -> HostedRequest | None:
             # A fork may have a branch of the same name.
-            return request_of(pull) if branch is None or is_from_here(pull) else None
+            is_meant = has_head(pull) and (branch is None or is_from_here(pull))
+            return request_of(pull) if is_meant else None
 
         query = {"state": _NAMED_STATE.get(state, "closed")}
         if target is not None:

@@ -41,6 +41,11 @@ def is_from_here(pull: Any) -> bool:
     return number_in(pull["head"], "repo_id") == number_in(pull["base"], "repo_id")
 
 
+def has_head(pull: Any) -> bool:
+    """Whether a request's commit is still there: that of a fork that is gone may not be."""
+    return bool(pull["head"]["sha"])
+
+
 def request_of(pull: Any) -> HostedRequest:
     """A request."""
     state, head = state_of(pull), pull["head"]
@@ -62,8 +67,8 @@ def request_of(pull: Any) -> HostedRequest:
         opened=_time(pull, "created_at"),
         updated=_time(pull, "updated_at"),
         url=text_in(pull, "html_url"),
-        merged_commit=text_in(pull, "merge_commit_sha") if is_merged else None,
-        merged=_time(pull, "merged_at") if is_merged else None,
+        merged_commit=(pull.get("merge_commit_sha") or None) if is_merged else None,
+        merged=_time(pull, "merged_at") if is_merged and pull.get("merged_at") else None,
         merged_by=account_of(merger) if is_merged and merger else None,
     )
 

@@ -20,6 +20,7 @@ from gitml.forge.gitlab_calls import Calls, is_of_job, with_right
 from gitml.forge.gitlab_replies import (
     account_of,
     arrival_of,
+    has_head,
     is_from_here,
     request_of,
     reviews_of,
@@ -158,7 +159,8 @@ class GitLabHost:
 
         def translate(pull: Any) -> HostedRequest | None:
             # A fork may have a branch of the same name.
-            return request_of(pull) if branch is None or is_from_here(pull) else None
+            is_meant = has_head(pull) and (branch is None or is_from_here(pull))
+            return request_of(pull) if is_meant else None
 
         page = partial(self._project.mergerequests.list, **asked)
         for found in self._calls.pages("requests could not be listed", page, translate):

@@ -85,6 +85,11 @@ def is_from_here(pull: Mapping[str, Any]) -> bool:
     return pull.get("source_project_id") == number_in(pull, "target_project_id")
 
 
+def has_head(pull: Mapping[str, Any]) -> bool:
+    """Whether a request has a commit at all: what was opened from an empty branch has none, which GitML never does."""
+    return bool(pull.get("sha"))
+
+
 def request_of(pull: Mapping[str, Any]) -> HostedRequest:
     """A request; where a project merges without merge commits, what was merged is the head or its squashed form."""
     state = state_of(pull)
@@ -108,7 +113,7 @@ def request_of(pull: Mapping[str, Any]) -> HostedRequest:
         merged_commit=(pull.get("merge_commit_sha") or pull.get("squash_commit_sha") or head)
         if is_merged
         else None,
-        merged=time_in(pull, "merged_at") if is_merged else None,
+        merged=time_in(pull, "merged_at") if is_merged and pull.get("merged_at") else None,
         merged_by=account_of(merger) if is_merged and merger else None,
     )
 

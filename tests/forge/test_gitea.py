@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers.forge.core import Right
@@ -78,6 +79,25 @@ def test_who_has_reviewed_is_not_asked_again(there: World) -> None:
     there.branch("feature", "production", other="text")
     there.host().ask(made.number, ["bob"])
     assert [one.login for one in there.project.get(made.number).reviewers] == ["eve", "bob"]
+
+
+def test_what_others_left_hides_no_request(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a commit, and one whose merge the forge does not tell the time of."""
+    from servers.forge import gitea as routes
+
+    first = opened(there)
+    there.host().merge(first.number, head=first.head, message="m")
+    there.branch("other", "production", other="text")
+    headless = there.host().open(branch="other", target="production", title="T", body="", draft=False)
+    told = routes._pull
+
+    def tell(call: Any, project: Any, request: Any, **rest: Any) -> Any:
+        found = told(call, project, request, **rest)
+        found["head"]["sha"] = "" if request.number == headless.number else found["head"]["sha"]
+        return found | {"merged_at": None}
+
+    monkeypatch.setattr(routes, "_pull", tell)
+    assert [(one.number, one.merged) for one in there.host().list()] == [(first.number, None)]
 
 
 def test_a_forks_branch_of_the_same_name_is_another(there: World) -> None:

@@ -278,6 +278,25 @@ def test_a_gitlab_below_a_path_of_its_host(there: World) -> None:
         gitlab.open_host(access(there, place=Place(host="127.0.0.1", path="gitlab/registry")))
 
 
+def test_what_others_left_hides_no_request(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a commit, and one whose merge the forge does not tell the time of."""
+    from servers.forge import gitlab as routes
+
+    first = opened(there)
+    there.host().merge(first.number, head=first.head, message="m")
+    there.branch("other", "production", other="text")
+    headless = there.host().open(branch="other", target="production", title="T", body="", draft=False)
+    told = routes._mr
+
+    def tell(call: Any, project: Any, request: Any, **rest: Any) -> Any:
+        found = told(call, project, request, **rest)
+        found["sha"] = None if request.number == headless.number else found["sha"]
+        return found | {"merged_at": None}
+
+    monkeypatch.setattr(routes, "_mr", tell)
+    assert [(one.number, one.merged) for one in there.host().list()] == [(first.number, None)]
+
+
 def test_a_forks_branch_of_the_same_name_is_another(there: World) -> None:
     made = opened(there)
     there.project.get(made.number).from_fork = True
