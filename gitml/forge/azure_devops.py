@@ -31,6 +31,7 @@ from gitml.forge.hosting import (
     HostedReview,
     MergeOutcome,
     Merging,
+    refuse_merged,
 )
 from gitml.forge.patience import Failed
 from gitml.forge.rest import text_in
@@ -123,14 +124,9 @@ class AzureDevOpsHost:
 
     def get(self, number: int) -> HostedRequest:
         """See :meth:`gitml.forge.hosting.Host.get`."""
-        try:
-            return self._rest.read(
-                f"request {number} could not be read", lambda: self._request(self._calls.pull(number))
-            )
-        except NotFound as error:
-            raise NotFound(
-                error.message, code="request-not-found", hint=error.hint, context={"number": number}
-            ) from error
+        return self._rest.read(
+            f"request {number} could not be read", lambda: self._request(self._calls.pull(number))
+        )
 
     def list(
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
@@ -157,10 +153,7 @@ class AzureDevOpsHost:
                 return state_of(self._calls.change(number, {"status": "abandoned"}))
             return state
 
-        if self._rest.read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
-            raise Conflict(
-                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
-            )
+        refuse_merged(number, self._rest.read(f"request {number} could not be closed", attempt))
         if comment:
             self._conversation(number).say_once(comment)
 

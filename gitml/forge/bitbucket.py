@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from gitml.errors import (
     Conflict,
-    NotFound,
     OutcomeUnknown,
     PolicyRefused,
     UsageError,
@@ -43,6 +42,7 @@ from gitml.forge.hosting import (
     HostedReview,
     MergeOutcome,
     Merging,
+    refuse_merged,
 )
 from gitml.forge.patience import Failed
 from gitml.forge.rest import Rest, path_of, text_in
@@ -135,14 +135,9 @@ class BitbucketHost:
 
     def get(self, number: int) -> HostedRequest:
         """See :meth:`gitml.forge.hosting.Host.get`."""
-        try:
-            return self._rest.read(
-                f"request {number} could not be read", lambda: self._request(self._pull(number))
-            )
-        except NotFound as error:
-            raise NotFound(
-                error.message, code="request-not-found", hint=error.hint, context={"number": number}
-            ) from error
+        return self._rest.read(
+            f"request {number} could not be read", lambda: self._request(self._pull(number))
+        )
 
     def list(
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
@@ -166,10 +161,7 @@ class BitbucketHost:
                 return state_of(self._call("POST", "pullrequests", number, "decline", body={}))
             return state
 
-        if self._rest.read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
-            raise Conflict(
-                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
-            )
+        refuse_merged(number, self._rest.read(f"request {number} could not be closed", attempt))
         if comment:
             self._conversation(number).say_once(comment)
 

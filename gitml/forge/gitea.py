@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused
+from gitml.errors import InvalidInput, PolicyRefused
 from gitml.forge.access import Access, owner_and_name
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
 from gitml.forge.comments import Conversation, Remark
@@ -26,7 +26,16 @@ from gitml.forge.gitea_replies import (
     review_of,
     state_of,
 )
-from gitml.forge.hosting import Account, CheckState, HostedRequest, HostedReview, MergeOutcome, Merging
+from gitml.forge.hosting import (
+    Account,
+    CheckState,
+    HostedRequest,
+    HostedReview,
+    MergeOutcome,
+    Merging,
+    merged_at,
+    refuse_merged,
+)
 from gitml.forge.patience import Failed
 from gitml.forge.rest import Answer, Rest, attempted, items_of, number_in, path_of, text_in
 
@@ -96,14 +105,7 @@ class GiteaHost:
 
     def get(self, number: int) -> HostedRequest:
         """See :meth:`gitml.forge.hosting.Host.get`."""
-        try:
-            return self._rest.read(
-                f"request {number} could not be read", lambda: request_of(self._pull(number))
-            )
-        except NotFound as error:
-            raise NotFound(
-                error.message, code="request-not-found", hint=error.hint, context={"number": number}
-            ) from error
+        return self._rest.read(f"request {number} could not be read", lambda: request_of(self._pull(number)))
 
     def list(
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
@@ -133,10 +135,7 @@ class GiteaHost:
                 self._edited(number, state="closed") if state_of(pull) is RequestState.OPEN else pull
             )
 
-        if self._rest.read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
-            raise Conflict(
-                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
-            )
+        refuse_merged(number, self._rest.read(f"request {number} could not be closed", attempt))
         if comment:
             self._conversation(number).say_once(comment)
 
@@ -267,9 +266,7 @@ class GiteaHost:
         later = iter(range(_MOST_LATER))
 
         def look() -> Merging | None:
-            pull = self.get(number)
-            is_done = pull.state is RequestState.MERGED and pull.head == head
-            return Merging(outcome=MergeOutcome.MERGED) if is_done else None
+            return merged_at(self.get(number), head)
 
         def attempt() -> Merging:
             try:

@@ -16,7 +16,7 @@ from github.GithubException import GithubException
 from github.GithubObject import NotSet
 from github.IssueComment import IssueComment
 
-from gitml.errors import Conflict, InvalidInput, NotFound, PolicyRefused
+from gitml.errors import InvalidInput, PolicyRefused
 from gitml.forge.access import Access, owner_and_name
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
 from gitml.forge.comments import Conversation, Remark
@@ -36,6 +36,8 @@ from gitml.forge.hosting import (
     HostedReview,
     MergeOutcome,
     Merging,
+    merged_at,
+    refuse_merged,
 )
 
 T = TypeVar("T")
@@ -119,15 +121,10 @@ class GitHubHost:
 
     def get(self, number: int) -> HostedRequest:
         """See :meth:`gitml.forge.hosting.Host.get`."""
-        try:
-            return self._read(
-                f"request {number} could not be read",
-                lambda: request_of(self._repo.get_pull(number), with_merger=True),
-            )
-        except NotFound as error:
-            raise NotFound(
-                error.message, code="request-not-found", hint=error.hint, context={"number": number}
-            ) from error
+        return self._read(
+            f"request {number} could not be read",
+            lambda: request_of(self._repo.get_pull(number), with_merger=True),
+        )
 
     def list(
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
@@ -155,10 +152,7 @@ class GitHubHost:
                 pull.edit(state="closed")
             return state_of(pull)
 
-        if self._read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
-            raise Conflict(
-                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
-            )
+        refuse_merged(number, self._read(f"request {number} could not be closed", attempt))
         if comment:
             self._conversation(number).say_once(comment)
 
@@ -249,9 +243,7 @@ class GitHubHost:
         title, _, text = message.strip().partition("\n")
 
         def look() -> Merging | None:
-            pull = self.get(number)
-            is_done = pull.state is RequestState.MERGED and pull.head == head
-            return Merging(outcome=MergeOutcome.MERGED) if is_done else None
+            return merged_at(self.get(number), head)
 
         def attempt() -> Merging:
             try:

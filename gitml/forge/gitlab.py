@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from gitml.errors import AccessDenied, Conflict, InvalidInput, NotFound, PolicyRefused
+from gitml.errors import AccessDenied, InvalidInput, NotFound, PolicyRefused
 from gitml.forge.access import Access
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
 from gitml.forge.comments import Conversation, Remark
@@ -28,7 +28,16 @@ from gitml.forge.gitlab_replies import (
     tried,
 )
 from gitml.forge.gitlab_text import DRAFT, shown, written
-from gitml.forge.hosting import Account, CheckState, HostedRequest, HostedReview, MergeOutcome, Merging
+from gitml.forge.hosting import (
+    Account,
+    CheckState,
+    HostedRequest,
+    HostedReview,
+    MergeOutcome,
+    Merging,
+    merged_at,
+    refuse_merged,
+)
 from gitml.forge.patience import Failed
 from gitml.forge.rest import items_of, number_in, text_in
 
@@ -140,14 +149,7 @@ class GitLabHost:
 
     def get(self, number: int) -> HostedRequest:
         """See :meth:`gitml.forge.hosting.Host.get`."""
-        try:
-            return self._read(
-                f"request {number} could not be read", lambda: request_of(self._calls.pull(number))
-            )
-        except NotFound as error:
-            raise NotFound(
-                error.message, code="request-not-found", hint=error.hint, context={"number": number}
-            ) from error
+        return self._read(f"request {number} could not be read", lambda: request_of(self._calls.pull(number)))
 
     def list(
         self, state: RequestState | None = None, *, branch: str | None = None, target: str | None = None
@@ -175,10 +177,7 @@ class GitLabHost:
             is_open = state_of(pull) is RequestState.OPEN
             return state_of(self._calls.edited(number, state_event="close") if is_open else pull)
 
-        if self._read(f"request {number} could not be closed", attempt) is RequestState.MERGED:
-            raise Conflict(
-                f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}"
-            )
+        refuse_merged(number, self._read(f"request {number} could not be closed", attempt))
         if comment:
             self._conversation(number).say_once(comment)
 
@@ -326,9 +325,7 @@ class GitLabHost:
         busy = iter(range(_MOST_BUSY))
 
         def look() -> Merging | None:
-            pull = self.get(number)
-            is_done = pull.state is RequestState.MERGED and pull.head == head
-            return Merging(outcome=MergeOutcome.MERGED) if is_done else None
+            return merged_at(self.get(number), head)
 
         def attempt() -> Merging:
             against = self._makes_no_merge_commit()

@@ -70,7 +70,15 @@ class HostedForge:
 
     def get(self, number: int) -> Request:
         """See :meth:`gitml.forge.base.Forge.get`."""
-        return self._request(self.host.get(number), with_reviews=True)
+        return self._request(self._get(number), with_reviews=True)
+
+    def _get(self, number: int) -> HostedRequest:
+        try:
+            return self.host.get(number)
+        except NotFound as error:
+            raise NotFound(
+                error.message, code="request-not-found", hint=error.hint, context={"number": number}
+            ) from error
 
     def list(self, state: str = "open") -> tuple[Request, ...]:
         """See :meth:`gitml.forge.base.Forge.list`; reviews are read of open requests alone."""
@@ -246,7 +254,7 @@ class HostedForge:
         """See :meth:`gitml.forge.base.Forge.approve`."""
         hosted_text.check(comment or "")
         request, me = self._to_review(number)
-        hosted = self.host.get(number)
+        hosted = self._get(number)
         if self._authors(hosted, None, asks=True).include(me):
             raise PolicyRefused(
                 f"request {number} is {me.login}'s own work, and somebody else has to approve it",
@@ -320,7 +328,7 @@ class HostedForge:
                 context={"number": request.number},
             )
         self.refresh()
-        landed = self._merge_of(self.host.get(request.number))
+        landed = self._merge_of(self._get(request.number))
         if landed is not None and landed.parents[:1] != (onto,):
             self._progress.note(
                 f"{request.target} moved in the very moment of the merge; look with: "

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from gitml.errors import Conflict
 from gitml.forge.base import Capabilities, RequestState, ReviewKind
 
 
@@ -102,6 +103,22 @@ class HostedRequest:
     merged_commit: str | None = None
     merged: datetime | None = None
     merged_by: Account | None = None
+
+
+def merged_at(request: HostedRequest, head: str) -> Merging | None:
+    """That a request is merged at this head; None where it is not."""
+    is_done = request.state is RequestState.MERGED and request.head == head
+    return Merging(outcome=MergeOutcome.MERGED) if is_done else None
+
+
+def refuse_merged(number: int, state: RequestState) -> None:
+    """What closing says of a request that is merged.
+
+    Raises:
+        Conflict: It is.
+    """
+    if state is RequestState.MERGED:
+        raise Conflict(f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}")
 
 
 class Host(Protocol):
