@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from gitml.errors import Conflict, NotFound, OutcomeUnknown, PolicyRefused
+from gitml.errors import NotFound, OutcomeUnknown, PolicyRefused
 from gitml.forge.access import Access
 from gitml.forge.azure_devops_calls import Calls, Json
 from gitml.forge.azure_devops_replies import (
@@ -31,6 +31,7 @@ from gitml.forge.hosting import (
     HostedReview,
     MergeOutcome,
     Merging,
+    changed_meanwhile,
     refuse_merged,
 )
 from gitml.forge.patience import Failed
@@ -256,12 +257,7 @@ class AzureDevOpsHost:
             return False
 
         if not self._rest.read(f"request {number} could not be reviewed", attempt):
-            raise Conflict(
-                f"request {number} changed while you reviewed it",
-                code="request-changed",
-                hint=f"gitml pr show {number}",
-                context={"number": number},
-            )
+            raise changed_meanwhile(number)
 
     def ask(self, number: int, reviewers: Sequence[str]) -> None:
         """See :meth:`gitml.forge.hosting.Host.ask`."""

@@ -42,6 +42,7 @@ from gitml.forge.hosting import (
     HostedReview,
     MergeOutcome,
     Merging,
+    changed_meanwhile,
     refuse_merged,
 )
 from gitml.forge.patience import Failed
@@ -57,6 +58,8 @@ _STATUS: Final = {
     CheckState.FAILED: "FAILED",
 }
 _MOST_ON_A_PAGE: Final = 50
+_MOST_COMMITS: Final = 100
+_SHORT: Final = 12  # digits of a commit in a request
 _MOST_STATUS_TEXT: Final = 250
 _MOST_MERGING_S: Final = 60.0
 _MERGED: Final = Merging(outcome=MergeOutcome.MERGED)
@@ -92,6 +95,7 @@ class BitbucketHost:
         self._page_size = min(access.page_size, _MOST_ON_A_PAGE)
         self._me: Account | None = None
         self._commits: dict[str, Json] = {}
+        self._history: Iterator[Sequence[Json]] = iter(())
 
     def me(self) -> Account:
         """See :meth:`gitml.forge.hosting.Host.me`."""
@@ -148,6 +152,8 @@ class BitbucketHost:
         wanted = [f"{side}.branch.name = {quoted(name)}" for side, name in names.items() if name is not None]
         if wanted:
             query["q"] = " AND ".join(wanted)
+        if state is RequestState.MERGED and target is not None:
+            self._history = self._bunches(target)
         return self._pages(
             "requests could not be listed", "pullrequests", translate=self._request, query=query
         )
@@ -248,12 +254,7 @@ class BitbucketHost:
             return False
 
         if not self._rest.read(f"request {number} could not be reviewed", attempt):
-            raise Conflict(
-                f"request {number} changed while you reviewed it",
-                code="request-changed",
-                hint=f"gitml pr show {number}",
-                context={"number": number},
-            )
+            raise changed_meanwhile(number)
 
     def ask(self, number: int, reviewers: Sequence[str]) -> None:
         """See :meth:`gitml.forge.hosting.Host.ask`; by the identifiers of accounts, since names are not unique."""
@@ -367,6 +368,9 @@ class BitbucketHost:
     def _commit(self, name: str) -> Json:
         """A commit by the beginning of its name; one that is gone has no more than that."""
         if name not in self._commits:
+            # Of merged requests, the next ones are mostly in the same bunch: a hundred calls become one.
+            self._commits.update((text_in(one, "hash")[:_SHORT], one) for one in next(self._history, ()))
+        if name not in self._commits:
             try:
                 self._commits[name] = self._call("GET", "commit", name)
             except Failed as failed:
@@ -374,6 +378,20 @@ class BitbucketHost:
                     raise
                 return {"hash": name, "date": "1970-01-01T00:00:00+00:00"}
         return self._commits[name]
+
+    def _bunches(self, branch: str) -> Iterator[Sequence[Json]]:
+        """Commits of a branch, newest first, many at once; none where they cannot be had so."""
+        number = 0
+        while True:
+            number += 1
+            query = {"pagelen": _MOST_COMMITS, "page": number}
+            try:
+                body = self._rest.call("GET", self._path("commits", branch), query=query).body
+            except Failed:
+                return
+            yield list(body["values"])
+            if not body.get("next"):
+                return
 
     def _pages(
         self, what: str, *parts: str | int, translate: Callable[[Json], T], query: Query | None = None

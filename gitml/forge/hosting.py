@@ -121,6 +121,16 @@ def refuse_merged(number: int, state: RequestState) -> None:
         raise Conflict(f"request {number} is merged", code="request-merged", hint=f"gitml pr show {number}")
 
 
+def changed_meanwhile(number: int) -> Conflict:
+    """What a vote says of a request whose head moved meanwhile, on a forge whose votes name no commit."""
+    return Conflict(
+        f"request {number} changed while you reviewed it",
+        code="request-changed",
+        hint=f"gitml pr show {number}",
+        context={"number": number},
+    )
+
+
 class Host(Protocol):
     """One repository on one forge, by its API; every method is one or a few calls, retried where that is safe.
 

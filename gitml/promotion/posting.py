@@ -56,7 +56,7 @@ def _tried(what: str, problems: list[str], attempt: Callable[[], str | None]) ->
     try:
         reason = attempt()
     except GitMLError as error:
-        reason = error.message
+        reason = f"{error.message} ({error.hint})" if error.hint else error.message
     if reason is not None:
         problems.append(f"{what} is not posted to the forge: {reason}")
     return reason is None

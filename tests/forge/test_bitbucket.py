@@ -101,6 +101,26 @@ def test_commits_have_all_of_their_digits(there: World) -> None:
     assert len(commits) == 2, "what a commit is called never changes"
 
 
+def test_merged_requests_do_not_cost_a_call_each(there: World) -> None:
+    host = there.host()
+    for number in range(6):
+        made = opened(there, f"feature{number}")
+        host.merge(made.number, head=made.head, message="m")
+    before = len(there.double.log)
+    found = list(there.host().list(RequestState.MERGED, target="production"))
+    assert [one.number for one in found] == [6, 5, 4, 3, 2, 1]
+    assert all(len(one.head) == len(one.merged_commit or "") == 40 for one in found)
+    assert len(there.double.log) - before == 2
+
+
+def test_merged_requests_are_found_where_history_is_not(there: World) -> None:
+    made = opened(there)
+    there.host().merge(made.number, head=made.head, message="m")
+    there.double.faults.add(Fault(how=How.STATUS, status=404, path="/commits/"))
+    (found,) = there.host().list(RequestState.MERGED, target="production")
+    assert (found.head, found.merged_commit) == (made.head, there.project.tip("production"))
+
+
 def test_a_vote_is_cast_anew_on_a_new_head(there: World) -> None:
     made, bob = opened(there), there.host("bob")
     bob.approve(made.number, head=made.head, comment=None)

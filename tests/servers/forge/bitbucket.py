@@ -336,6 +336,15 @@ def _commits(call: Call, user: User) -> Reply:
     return _page(call, [_commit(call, project, one) for one in found], most=100)
 
 
+@route(ROUTES, "GET", _REPO + r"/commits/(?P<branch>[^/]+)")
+def _history(call: Call, user: User) -> Reply:
+    project = _project(call, user)
+    tip = project.tip(call.found["branch"])
+    if tip is None:
+        raise Refusal(Why.NOT_FOUND, f"Commit not found: {call.found['branch']}")
+    return _page(call, [_commit(call, project, one) for one in project.history(tip)], most=100)
+
+
 @route(ROUTES, "GET", _REPO + r"/commit/(?P<sha>[0-9a-f]{7,40})")
 def _get_commit(call: Call, user: User) -> Reply:
     project = _project(call, user)

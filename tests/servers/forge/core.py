@@ -243,6 +243,10 @@ class Project:
         """Commits of head that base lacks, oldest first."""
         return self._commits("--reverse", f"{base}..{head}")
 
+    def history(self, tip: str) -> list[CommitInfo]:
+        """A commit and all before it, newest first."""
+        return self._commits(tip)
+
     def _commits(self, *which: str) -> list[CommitInfo]:
         shape = "%H%x1f%P%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%ct%x1f%B%x1e"
         text = self.git("log", f"--format={shape}", *which)
