@@ -153,14 +153,18 @@ def site(
 
 
 def requests_of(site: Site, verb: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many requests the command makes when all is well."""
+    """How many requests the command makes when all is well: the fewer of two runs, since one may have had to ask again."""
     if verb not in site.counts:
-        name = prepared(site, verb)[0]
-        with Proxy(site.place.port) as proxy:
-            ran = through(site, proxy, monkeypatch, verb, name)
-            assert ran.exit_code == 0, ran
-            site.counts[verb] = len(proxy.log)
+        site.counts[verb] = min(requests_now(site, verb, monkeypatch) for _ in range(2))
     return site.counts[verb]
+
+
+def requests_now(site: Site, verb: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    name = prepared(site, verb)[0]
+    with Proxy(site.place.port) as proxy:
+        ran = through(site, proxy, monkeypatch, verb, name)
+        assert ran.exit_code == 0, ran
+        return len(proxy.log)
 
 
 def prepared(site: Site, verb: str) -> tuple[str, dict[str, bytes]]:
