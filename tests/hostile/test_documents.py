@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from support.canaries import SECRET, Door, Outcome, assert_refused, typed, watched
+from support.canaries import SECRET, Door, assert_refused, typed, watched
 from support.gitrepos import git as run
 from support.team import git, write
 
