@@ -284,6 +284,16 @@ class VersionId:
         return f"{self.asset.type}/{self.asset.name}@{self.version.text}"
 
 
+@lru_cache(maxsize=1 << 16)  # the trees of a change hold the same versions several times over
+def version_of(asset_type: str, name: str, version: str) -> VersionId:
+    """The version that a folder TYPE/NAME/VERSION is for.
+
+    Raises:
+        InvalidInput: The name or the version is none.
+    """
+    return VersionId(asset=AssetId(type=asset_type, name=check_name(name)), version=Version.parse(version))
+
+
 def next_integer(existing: Iterable[Version]) -> Version:
     """The default of a new version: one above the highest integer, `1` where there is none.
 

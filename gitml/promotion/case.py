@@ -205,7 +205,8 @@ class Case:
     @cached_property
     def added(self) -> list[VersionId]:
         """Versions that the change brings, sorted."""
-        return sorted(self.after.versions.keys() - self.before.versions.keys(), key=str)
+        after, before = self.after.folders, self.before.folders
+        return sorted((after[folder] for folder in after.keys() - before.keys()), key=str)
 
     @cached_property
     def currents_before(self) -> dict[AssetId, Version | Defect]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from gitml.errors import GitMLError
 from gitml.model.about import About
 from gitml.model.config import Config
-from gitml.model.names import AssetId, Version, VersionId, check_name
+from gitml.model.names import AssetId, Version, VersionId, version_of
 from gitml.model.paths import fold
 from gitml.model.pointer import Pointer
 from gitml.model.stagefile import StageFile
@@ -107,8 +107,7 @@ class TreeView:
         for path, parts in self._inside:
             if len(parts) == 4 and parts[3] == POINTER_FILE:
                 try:
-                    asset = AssetId(type=parts[0], name=check_name(parts[1]))
-                    found[tuple(parts[:3])] = VersionId(asset=asset, version=Version.parse(parts[2]))
+                    found[tuple(parts[:3])] = version_of(*parts[:3])
                 except GitMLError as error:
                     strays.append(Defect(path=path, message=error.message))
         folders: dict[VersionId, dict[str, File]] = {version: {} for version in found.values()}
@@ -127,6 +126,11 @@ class TreeView:
     def strays(self) -> tuple[Defect, ...]:
         """Pointers in folders that cannot be a version's."""
         return self._index[1]
+
+    @property
+    def folders(self) -> Mapping[tuple[str, ...], VersionId]:
+        """The same by the names of its folders, which compare faster."""
+        return self._index[2]
 
     def pointer(self, version: VersionId) -> Pointer | Defect:
         """The pointer of a version of this tree, or what is wrong with it."""

@@ -16,7 +16,7 @@ from gitml.errors import GitMLError, InvalidInput, NotFound
 from gitml.git.repository import Repository
 from gitml.git.types import TreeEntry
 from gitml.model.config import Config
-from gitml.model.names import AssetId, Version, VersionId, check_name
+from gitml.model.names import AssetId, Version, VersionId, version_of
 
 if TYPE_CHECKING:
     from gitml.model import about as _about
@@ -91,12 +91,11 @@ class Snapshot:
             parts = path.split("/")
             if len(parts) == 4 and parts[3] == POINTER_FILE:
                 try:
-                    asset = AssetId(type=parts[0], name=check_name(parts[1]))
-                    version = Version.parse(parts[2])
+                    found = version_of(*parts[:3])
                 except GitMLError:
                     self._strays.append(path)
                     continue
-                versions.setdefault(asset, []).append(version)
+                versions.setdefault(found.asset, []).append(found.version)
         return MappingProxyType(
             {asset: tuple(sorted(versions[asset])) for asset in sorted(versions, key=str)}
         )
