@@ -12,7 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gitml.errors import Conflict, GitMLError, NotFound, OutcomeUnknown, StoreUnavailable, UsageError
+from gitml.errors import (
+    Conflict,
+    GitMLError,
+    NotFound,
+    OutcomeUnknown,
+    StoreUnavailable,
+    UnexpectedError,
+    UsageError,
+)
 from gitml.git.command import GitCommand, Result
 from gitml.git.failures import failure, first_words, is_ambiguous
 from gitml.git.names import check_branch, check_oid, check_ref, check_refspec, check_remote_name
@@ -28,6 +36,7 @@ _STALE: Final = re.compile(
     r"reference already exists|incorrect old value|needs force|remote ref updated since checkout",
     re.IGNORECASE,
 )
+_NOT_UNPACKED: Final = re.compile(r"unpacker error", re.IGNORECASE)
 _NOT_TRIED: Final = re.compile(r"atomic (push failed|transaction failed)|transaction aborted", re.IGNORECASE)
 
 
@@ -188,6 +197,9 @@ def push(
         env=protocols(address), hooks=hooks, ok=(0, 1, 128, 141, -13), what=what, held=held,
     )  # fmt: skip
     found = _results(result, updates)
+    if any(_NOT_UNPACKED.search(one.reason or "") for one in found.values()):
+        # A hook or rule said nothing: what takes the objects in died, or had no room.
+        raise _not_taken(result, what)
     if result.status == 0 or len(found) == len(updates):
         return found
     if found and not is_ambiguous(result.stderr):
@@ -195,11 +207,26 @@ def push(
     if hooks and "failed to push some refs" in result.stderr and not is_ambiguous(result.stderr):
         reason = f"the pre-push hook refused: {first_words(result.stderr)}"
         return {one.ref: PushResult(status=PushStatus.REFUSED, reason=reason) for one in updates}
-    return _look_up(git, remote, updates, failure(result.stderr, result.status, what=what), result)
+    error = failure(result.stderr, result.status, what=what)
+    if not is_ambiguous(result.stderr):
+        raise error
+    return _look_up(git, remote, updates, error)
+
+
+def _not_taken(result: Result, what: str) -> GitMLError:
+    """The error of a remote that could not store the objects; no ref moved."""
+    error = failure(result.stderr, result.status, what=what)
+    if not isinstance(error, UnexpectedError):
+        return error
+    return StoreUnavailable(
+        f"{what}: the other side could not take the objects: {_words_of_hooks(result.stderr) or error.message}",
+        code="remote-unpack",
+        hint="run it again; if that is no help, look at the disk and the log of the remote",
+    )
 
 
 def _look_up(
-    git: GitCommand, remote: str, updates: Sequence[PushRef], error: GitMLError, result: Result
+    git: GitCommand, remote: str, updates: Sequence[PushRef], error: GitMLError
 ) -> dict[str, PushResult]:
     """Ask the remote what it has after a broken connection.
 
@@ -207,12 +234,10 @@ def _look_up(
         GitMLError: The failure, when nothing was moved.
         OutcomeUnknown: The remote cannot be asked.
     """
-    if not is_ambiguous(result.stderr):
-        raise error
     try:
         there = remote_refs(git, remote, [one.ref for one in updates])
     except StoreUnavailable as exc:
-        if "Could not resolve" in result.stderr or "refused" in result.stderr:
+        if "Could not resolve" in error.message or "refused" in error.message:
             raise error from exc
         raise OutcomeUnknown(
             f"{error.message}; whether the push took effect could not be asked",

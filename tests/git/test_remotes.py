@@ -96,6 +96,62 @@ def test_hook_of_the_remote_refuses(pair: tuple[Repository, Path]) -> None:
     assert "hook" in (result.reason or "")
 
 
+def dies(remote: Path, hook: str, state: str = "") -> None:
+    """Let what receives a push at a remote die within a hook, together with the hook."""
+    path = remote / "hooks" / hook
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'#!/bin/sh\n[ "$1" = "{state}" ] || [ -z "{state}" ] || exit 0\nkill -9 $PPID $$\n')
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("hook", "state", "moved"),
+    [
+        ("pre-receive", "", False),
+        ("update", "", False),
+        ("reference-transaction", "prepared", False),
+        ("reference-transaction", "committed", True),
+    ],
+)
+def test_the_other_side_dies_within_a_push(
+    hook: str, state: str, moved: bool, pair: tuple[Repository, Path]
+) -> None:
+    """What became of the refs is looked up; a death is no refusal."""
+    repository, remote = pair
+    first = repository.head().commit or ""
+    second = commit_on(repository, first, "a")
+    updates = [
+        PushRef(ref="refs/heads/main", new=second, expected=first),
+        PushRef(ref="refs/gitml/requests/1", new=first, expected=None),
+    ]
+    dies(remote, hook, state)
+    if moved:
+        results = repository.push("origin", updates, atomic=True)
+        assert {one.status for one in results.values()} == {PushStatus.OK}
+        assert git(remote, "rev-parse", "main") == second
+        return
+    with pytest.raises(StoreUnavailable) as caught:
+        repository.push("origin", updates, atomic=True)
+    assert caught.value.exit_code == 7
+    assert git(remote, "rev-parse", "main") == first
+    (remote / "hooks" / hook).unlink()
+    for lock in remote.rglob("*.lock"):
+        lock.unlink()
+    assert all(one.ok for one in repository.push("origin", updates, atomic=True).values())
+    fsck(remote)
+
+
+def test_a_remote_that_cannot_take_the_objects(pair: tuple[Repository, Path]) -> None:
+    repository, remote = pair
+    first = repository.head().commit or ""
+    git(remote, "config", "receive.maxInputSize", "10")
+    update = PushRef(ref="refs/heads/main", new=commit_on(repository, first, "a"), expected=first)
+    with pytest.raises(StoreUnavailable) as caught:
+        repository.push("origin", [update])
+    assert caught.value.code == "remote-unpack"
+    assert "maximum allowed size" in caught.value.message
+
+
 def test_pre_push_hook_runs_only_when_asked_for(pair: tuple[Repository, Path]) -> None:
     repository, _ = pair
     hook = repository.common_dir / "hooks" / "pre-push"

@@ -12,8 +12,11 @@ import pytest
 from servers import git_http, sshd
 from servers.running import NotInstalledError, Server, free_port, running
 from support.cli import InFolder, Ran
-from support.gitrepos import bare, canary, fsck, git
+from support.gitrepos import bare, canary, fsck, git, make
 from support.team import write
+
+from gitml.errors import StoreUnavailable
+from gitml.git import PushRef
 
 
 @dataclass(frozen=True)
@@ -259,3 +262,24 @@ def test_a_hook_of_the_server_refuses_in_its_own_words(tmp_path: Path, transport
     nothing_lost(ada, there.path)
     hook.unlink()
     ada.ok("push")
+
+
+@pytest.mark.parametrize("transport", ["http", "ssh"])
+@pytest.mark.parametrize(("hook", "state"), [("update", ""), ("reference-transaction", "committed")])
+def test_the_other_side_dies_within_a_push(hook: str, state: str, transport: str, tmp_path: Path) -> None:
+    """Not a refusal: nothing moved, and it is safe to try again; or it is found out that all moved."""
+    there = remote(tmp_path, transport)
+    repository = make(tmp_path / "work")
+    head = repository.head().commit or ""
+    path = there.path / "hooks" / hook
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'#!/bin/sh\n[ "$1" = "{state}" ] || [ -z "{state}" ] || exit 0\nkill -9 $PPID $$\n')
+    path.chmod(0o755)
+    update = PushRef(ref="refs/heads/main", new=head, expected=None)
+    if state:
+        assert repository.push(there.url, [update])["refs/heads/main"].ok
+        return
+    with pytest.raises(StoreUnavailable):
+        repository.push(there.url, [update])
+    path.unlink()
+    assert repository.push(there.url, [update])["refs/heads/main"].ok
