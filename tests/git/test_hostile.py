@@ -257,3 +257,19 @@ def test_canary_sings(tmp_path: Path) -> None:
     booby_trap(repository, trap)
     subprocess.run(["git", "status"], cwd=tmp_path / "work", capture_output=True, check=False)
     assert not trap.alive
+
+
+def test_the_server_names_no_bundle(tmp_path: Path) -> None:
+    """A server may tell a client where to fetch a file from first; git is told not to listen."""
+    repository = make(tmp_path / "work")
+    git(tmp_path / "work", "config", "transfer.bundleURI", "true")
+    assert repository.config("transfer.bundleURI") == "false"
+
+
+def test_a_copy_shares_no_file_with_its_source(tmp_path: Path) -> None:
+    """A repository on this machine may be somebody else's: nothing is linked into the copy."""
+    make(tmp_path / "work")
+    Repository.clone(str(tmp_path / "work"), tmp_path / "copy")
+    files = [path for path in (tmp_path / "copy" / ".git" / "objects").rglob("*") if path.is_file()]
+    assert files and all(path.stat().st_nlink == 1 and not path.is_symlink() for path in files)
+    assert not (tmp_path / "copy" / ".git" / "objects" / "info" / "alternates").exists()

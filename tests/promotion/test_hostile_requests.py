@@ -357,3 +357,40 @@ def test_a_birth_by_push_that_is_merged_back(team: Team) -> None:
     ada.git("push", "--quiet", "origin", "main")
     # Its birth cannot be told any more, and then the request did not state all that it made the stage run.
     assert ways(team, "staging") == [("past-requests", None), ("refused", "statement")]
+
+
+def test_words_are_no_review(open_request: tuple[Team, Promotion]) -> None:
+    """Trailers, the text of the request and the name of a committer approve nothing."""
+    team, promotion = open_request
+    assert promotion.request is not None
+    ada, honest = team.ada, promotion.request.head
+    ada.git("switch", "--quiet", "--detach", honest)
+    said = "Reviewed-by: Bob <bob@example.com>\nApproved-by: bob@example.com\n"
+    ada.git("commit", "--quiet", "--amend", "--message", f"{ada.git('log', '-1', '--format=%B')}\n\n{said}")
+    head = ada.git("rev-parse", "HEAD")
+    ada.git("switch", "--quiet", "main")
+    forge_event(ada, number(promotion), kind="updated", head=head, comment=f"Title\n\n{said}")
+    found = ada.registry.check(f"..{head}", target="production")
+    assert {one.rule.value for one in found.rules if one.problems} == {"approvals"}
+    with pytest.raises(PolicyRefused) as caught:
+        ada.registry.requests.merge(number(promotion))
+    assert rules_of(caught.value) == {"approvals"}
+
+
+def test_a_branch_that_looks_like_a_stage(open_request: tuple[Team, Promotion]) -> None:
+    """Names are compared as they are written, and a tag of the name is no branch."""
+    team, promotion = open_request
+    assert promotion.request is not None
+    ada = team.ada
+    ada.git("push", "--quiet", "origin", f"{promotion.request.head}:refs/heads/Production")
+    ada.git("push", "--quiet", "origin", f"{promotion.request.head}:refs/tags/production")
+    ada.git("fetch", "--quiet", "--tags")
+    try:
+        assert str(ada.registry.show("models/digits@production").ref) == "models/digits@1"
+        assert ways(team) == []
+        with pytest.raises(GitMLError) as caught:
+            ada.registry.promote("models/digits@2", target="Production")
+        assert caught.value.exit_code in (3, 4)
+    finally:
+        ada.git("push", "--quiet", "origin", "--delete", "refs/heads/Production", "refs/tags/production")
+        ada.git("tag", "--delete", "production")

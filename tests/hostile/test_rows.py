@@ -1,0 +1,82 @@
+"""Which test stands for which attack on git's surface, on models, and on trust and history; and that it is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+ROWS: dict[str, tuple[str, ...]] = {
+    "an address that runs a shell": (
+        "git/test_remotes.py::test_refused_addresses", "git/test_remotes.py::test_whatever_passes_is_no_option_and_no_helper",
+    ),
+    "flags in user text": ("git/test_hostile.py::test_user_text_never_becomes_an_option",),
+    "text split into arguments": ("git/test_hostile.py::test_settings_are_never_built_from_text",),
+    "a dash at the start of a host, path, ref or name": (
+        "git/test_remotes.py::test_refused_addresses", "hostile/test_names.py::test_branches",
+        "hostile/test_names.py::test_asset_names",
+    ),
+    "lines in values of git's configuration": (
+        "git/test_hostile.py::test_settings_are_never_built_from_text", "hostile/test_names.py::test_names_of_remotes",
+    ),
+    "a git in the current folder": ("hostile/test_world.py::test_a_git_in_the_current_folder",),
+    "a ref that names a file elsewhere": ("git/test_hostile.py::test_bad_refs_are_refused",),
+    "submodules": ("git/test_hostile.py::test_submodules_are_left_alone",
+                   "hostile/test_world.py::test_submodules_and_links_in_the_registry"),
+    "links and case at checkout": ("hostile/test_world.py::test_links_in_the_way",
+                                   "hostile/test_world.py::test_a_version_folder_that_git_made_a_link"),
+    "a repository of another user": ("git/test_hostile.py::test_repository_of_another_user_is_refused",),
+    "control characters in addresses": ("hostile/test_names.py::test_addresses_of_remotes",),
+    "a bundle that the server names": ("git/test_hostile.py::test_the_server_names_no_bundle",),
+    "objects of another user at clone": ("git/test_hostile.py::test_a_copy_shares_no_file_with_its_source",),
+    "names that look like .git": ("hostile/test_world.py::test_names_of_files",
+                                  "hostile/test_world.py::test_odd_names_in_git"),
+    "programs of the repository": ("hostile/test_world.py::test_no_program_of_a_repository_runs",
+                                   "git/test_hostile.py::test_no_program_of_the_repository_runs"),
+    "variables that redirect git": ("hostile/test_world.py::test_hostile_variables",),
+    "odd names in git's output": ("hostile/test_world.py::test_odd_names_in_git",),
+    "broken objects on arrival": ("hostile/test_world.py::test_a_remote_with_broken_objects",
+                                  "git/test_remotes.py::test_broken_objects_are_refused_on_fetch"),
+    "models whose loading runs code": (
+        "registry/test_inspection.py::test_imports_by_opcode", "registry/test_inspection.py::test_torch_archives",
+        "registry/test_inspection.py::test_keras_lambdas", "registry/test_inspection.py::test_arrays_of_objects",
+        "registry/test_inspection.py::test_graphs_and_programs",
+    ),
+    "a format that its name hides": ("registry/test_inspection.py::test_the_name_hides_nothing",
+                                     "registry/test_inspection.py::test_formats_by_first_bytes"),
+    "archives that a scanner sees otherwise": (
+        "registry/test_inspection.py::test_archives_that_two_readers_may_see_differently",
+        "registry/test_inspection.py::test_a_bomb_is_not_read_whole",
+    ),
+    "signatures stripped, wrong, expired, revoked": (
+        "promotion/test_signed.py::test_an_unsigned_head_is_refused_by_merge",
+        "git/test_signatures.py::test_keys_that_do_not_count", "git/test_signatures.py::test_a_revoked_key",
+        "git/test_signatures.py::test_signatures_that_do_not_fit",
+    ),
+    "old but valid data, replayed": (
+        "promotion/test_hostile_requests.py::test_a_request_that_replays_an_old_tip",
+        "promotion/test_hostile_requests.py::test_a_forced_push_and_an_old_tip",
+    ),
+    "a stage forced or replaced": (
+        "promotion/test_hostile_requests.py::test_a_forced_push_and_an_old_tip",
+        "promotion/test_hostile_requests.py::test_a_stage_that_was_deleted_and_born_again",
+        "promotion/test_receive.py::test_what_goes_around_the_requests_is_refused",
+    ),
+    "a version registered again": ("faults/test_concurrency.py::test_one_version_many_writers",
+                                   "faults/test_crowd.py::test_a_few_writers"),
+    "a key that comes with the request": ("promotion/test_signed.py::test_a_signer_that_comes_with_the_request",
+                                          "promotion/test_hostile_requests.py::test_a_head_made_by_hand"),
+    "words that claim a review": ("promotion/test_hostile_requests.py::test_words_are_no_review",),
+    "a branch that looks like a stage": (
+        "promotion/test_hostile_requests.py::test_a_branch_that_looks_like_a_stage", "hostile/test_names.py::test_stages",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ROWS)
+def test_each_attack_has_its_test(attack: str) -> None:
+    for named in ROWS[attack]:
+        path, _, function = named.partition("::")
+        assert re.search(rf"^def {function}\(", (TESTS / path).read_text(), re.MULTILINE), named
