@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gitml.registry.care import replication as _replication
     from gitml.registry.care import stored as _stored
     from gitml.registry.care import upkeep as _upkeep
+    from gitml.registry.others import addresses as _addresses
     from gitml.registry.others import opening as _others
     from gitml.registry.write import referring as _referring
     from gitml.registry.write import register as _register
@@ -27,6 +28,7 @@ else:
     _replication = LazyModule("gitml.registry.care.replication")
     _stored = LazyModule("gitml.registry.care.stored")
     _upkeep = LazyModule("gitml.registry.care.upkeep")
+    _addresses = LazyModule("gitml.registry.others.addresses")
     _others = LazyModule("gitml.registry.others.opening")
     _referring = LazyModule("gitml.registry.write.referring")
 
@@ -90,7 +92,7 @@ class Stores:
             UsageError: No such store.
             InvalidInput: No such kind of location.
         """
-        if not ("//" in name and _others.names_store(name)):
+        if not ("//" in name and _addresses.names_store(name)):
             return _stored.trust(self._ws, name)
         caller = Path(self._caller).resolve()
         ws, inner = _others.open_other(name, self._find, caller=caller, progress=self._progress)

@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 from gitml.errors import Conflict, IntegrityError, NotFound, StoreUnavailable, UsageError
@@ -34,7 +33,8 @@ from gitml.promotion.prepare import Kind, Prepared, closure, current_changes, fo
 from gitml.promotion.propose import Promotion, describe
 from gitml.promotion.target import Target, find_target, folder_files, registry_path
 from gitml.promotion.view import POINTER_FILE
-from gitml.registry.others.opening import Address, located, name_of, named, registry_folder
+from gitml.registry.others.addresses import Address, located, name_of, named
+from gitml.registry.others.distant import DistantWorkspace, registry_folder
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import StoreSet
 from gitml.registry.workspace import Tip, Workspace
@@ -47,7 +47,7 @@ _NOTHING: Final = WriteStats(
 )
 
 
-class ThereWorkspace(Workspace):
+class ThereWorkspace(DistantWorkspace):
     """The registry of another repository, seen through this clone's object folder.
 
     Args:
@@ -85,14 +85,6 @@ class ThereWorkspace(Workspace):
         """See :meth:`Workspace.head`: the default branch."""
         return self.at(self._head)
 
-    def checked_out(self) -> tuple[str | None, Snapshot]:
-        """See :meth:`Workspace.checked_out`: no branch is."""
-        return None, self.head()
-
-    def branch(self) -> str | None:
-        """See :meth:`Workspace.branch`: none is checked out."""
-        return None
-
     def tip(self, branch: str) -> Tip | None:
         """See :meth:`Workspace.tip`."""
         commit = self.shared.branch(branch)
@@ -118,23 +110,6 @@ class ThereWorkspace(Workspace):
     def branch_tips(self) -> dict[str, str]:
         """See :meth:`Workspace.branch_tips`."""
         return {HEADS + name: commit for name, commit in self.shared.branches().items()}
-
-    def identity_url(self) -> str:
-        """See :meth:`Workspace.identity_url`."""
-        return self.address.shown
-
-    @property
-    def prefix(self) -> str:
-        """See :attr:`Workspace.prefix`."""
-        return f"{self.address.shown}//"
-
-    @property
-    def base_folder(self) -> Path | None:
-        """See :attr:`Workspace.base_folder`: none but for a repository on this machine."""
-        if self.address.folder is None:
-            return None
-        common = self.address.folder
-        return (common.parent if common.name == ".git" else common) / self.folder
 
 
 Proposer = Callable[[Workspace, Forge, Prepared], Promotion]

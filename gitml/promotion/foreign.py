@@ -15,7 +15,8 @@ from gitml.model.config import REGISTRY_NAME, Config
 from gitml.model.names import VersionId
 from gitml.model.pointer import Input, Pointer
 from gitml.promotion.case import Needed
-from gitml.registry.others.opening import Address, OtherRegistry, named
+from gitml.registry.others.addresses import Address, named
+from gitml.registry.others.opening import OtherRegistry
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
 

@@ -207,7 +207,8 @@ def test_a_relative_store_means_nothing_at_a_url(
     team: Team, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gitml.model.config import Config
-    from gitml.registry.others.opening import Address, OtherRegistry
+    from gitml.registry.others.addresses import Address
+    from gitml.registry.others.opening import OtherRegistry
 
     there = OtherRegistry(Address(url=team.remote.as_uri(), folder=None), machine)
     config: Config = there.config

@@ -15,7 +15,8 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer, Source
 from gitml.model.redact import strip_credentials
 from gitml.model.sql import lasting
-from gitml.registry.others.opening import OtherRegistry, name_of, open_other
+from gitml.registry.others.addresses import name_of
+from gitml.registry.others.opening import OtherRegistry, open_other
 from gitml.registry.resolve import resolve
 from gitml.registry.workspace import Workspace
 from gitml.store.store import Root

@@ -18,15 +18,13 @@ from pathlib import Path
 from gitml.errors import (
     AccessDenied,
     GitMLError,
-    IntegrityError,
     InvalidInput,
     NoSpace,
-    NotFound,
     OutcomeUnknown,
     StoreUnavailable,
 )
 from gitml.store.media.linkless import CLAIM, exists, rename_if_absent
-from gitml.store.media.medium import Buffers, PutOutcome, body_size, check_object_name
+from gitml.store.media.medium import Buffers, PutOutcome, absent, body_size, check_object_name, short
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -75,12 +73,12 @@ class FolderMedium:
             status = os.fstat(handle)
             self._check_regular(status, name)
             if status.st_size > len(buffer):
-                raise self._short(name, status.st_size, 0, len(buffer))
+                raise short(self.url, name, status.st_size, 0, len(buffer))
             position = 0
             while position < status.st_size:
                 count = os.preadv(handle, [buffer[position : status.st_size]], position)
                 if not count:
-                    raise self._short(name, position, 0, status.st_size)
+                    raise short(self.url, name, position, 0, status.st_size)
                 position += count
             return position
 
@@ -96,12 +94,7 @@ class FolderMedium:
                 finally:
                     os.close(handle)
         except FileNotFoundError as error:
-            raise NotFound(
-                f"{self.url} has no object {name}",
-                code="object-missing",
-                hint="gitml store verify",
-                context={"object": name, "store": self.url},
-            ) from error
+            raise absent(self.url, name) from error
         except OSError as error:
             raise self._translated(error, name, "reading") from error
 
@@ -205,7 +198,7 @@ class FolderMedium:
         self._check_regular(status, name)
         stop = status.st_size if end is None else end
         if not 0 <= start <= stop <= status.st_size:
-            raise self._short(name, status.st_size, start, stop)
+            raise short(self.url, name, status.st_size, start, stop)
         data = os.pread(handle, stop - start, start)
         if len(data) < stop - start:
             parts = [data]
@@ -214,17 +207,9 @@ class FolderMedium:
                 parts.append(part)
                 position += len(part)
             if position < stop:
-                raise self._short(name, position, start, stop)
+                raise short(self.url, name, position, start, stop)
             data = b"".join(parts)
         return data
-
-    def _short(self, name: str, size: int, start: int, stop: int) -> IntegrityError:
-        return IntegrityError(
-            f"{name} in {self.url} has {size} bytes, {start} to {stop} were asked for",
-            code="object-short",
-            hint="gitml store verify",
-            context={"object": name, "store": self.url},
-        )
 
     def _check_regular(self, status: os.stat_result, name: str) -> None:
         if not stat.S_ISREG(status.st_mode):

@@ -20,7 +20,6 @@ import fsspec
 from gitml.errors import (
     AccessDenied,
     GitMLError,
-    IntegrityError,
     NoSpace,
     NotFound,
     OutcomeUnknown,
@@ -29,7 +28,7 @@ from gitml.errors import (
 )
 from gitml.model.redact import redact
 from gitml.model.store_url import StoreUrl
-from gitml.store.media.medium import Buffers, PutOutcome, check_object_name
+from gitml.store.media.medium import Buffers, PutOutcome, absent, check_object_name, is_object, short
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.media.retry import Failure, FailureKind, Patience
 
@@ -126,7 +125,7 @@ class FsspecMedium:
         def read(files: Any) -> bytes:
             stop = self._size(files, name) if end is None else end
             if not 0 <= start <= stop:
-                raise self._short(name, stop, start, stop)
+                raise short(self.url, name, stop, start, stop)
             if start == stop:
                 return b""
             body: bytes = files.cat_file(self._path(name), start, stop)
@@ -134,15 +133,15 @@ class FsspecMedium:
                 return body
             size = self._size(files, name)
             if size < stop:
-                raise self._short(name, size, start, stop)
+                raise short(self.url, name, size, start, stop)
             raise EOFError(f"{len(body)} bytes came instead of {stop - start}")
 
         if end == start:  # no file system reads nothing, so its size tells whether there is such a place
             size = self.head(name)
             if size is None:
-                raise self._absent(name)
+                raise absent(self.url, name)
             if size < start:
-                raise self._short(name, size, start, start)
+                raise short(self.url, name, size, start, start)
         return self._made("reading", name, read)
 
     def put(self, name: str, body: Buffers) -> None:
@@ -192,7 +191,7 @@ class FsspecMedium:
 
         for path, entry in self._made("listing", prefix or ".", look).items():
             name = path.removeprefix(self._root + "/")
-            if name.startswith(prefix) and _is_object(name) and entry.get("type") == "file":
+            if name.startswith(prefix) and is_object(name) and entry.get("type") == "file":
                 yield name, int(entry["size"])
 
     def _path(self, name: str) -> str:
@@ -260,7 +259,7 @@ class FsspecMedium:
         context = {"object": name, "store": self.url}
         said = redact(str(error)) or type(error).__name__
         if isinstance(error, FileNotFoundError):
-            raise self._absent(name) from error
+            raise absent(self.url, name) from error
         refused = isinstance(error, PermissionError) or _NO_KEYS in said
         refused = refused or any(kind.__name__ in _REFUSING for kind in type(error).__mro__)
         if refused or any(getattr(error, word, None) in _DENIED for word in ("code", "status")):
@@ -293,22 +292,6 @@ class FsspecMedium:
             f"{doing} {name} in {self.url}: {redact(failure.reason)} ({attempts} attempts)",
             hint="run the command again",
             context={"object": name, "store": self.url, "attempts": attempts},
-        )
-
-    def _absent(self, name: str) -> NotFound:
-        return NotFound(
-            f"{self.url} has no object {name}",
-            code="object-missing",
-            hint="gitml store verify",
-            context={"object": name, "store": self.url},
-        )
-
-    def _short(self, name: str, size: int, start: int, stop: int) -> IntegrityError:
-        return IntegrityError(
-            f"{name} in {self.url} has {size} bytes, {start} to {stop} were asked for",
-            code="object-short",
-            hint="gitml store verify",
-            context={"object": name, "store": self.url},
         )
 
 
@@ -350,11 +333,3 @@ def _close_all(idle: Sequence[Any], writes: Writes) -> None:
 def temporary_name(path: str) -> str:
     """A name beside a path that no object has."""
     return f"{path.rpartition('/')[0]}/.tmp-{secrets.token_hex(8)}"
-
-
-def _is_object(name: str) -> bool:
-    try:
-        check_object_name(name)
-    except GitMLError:
-        return False
-    return True

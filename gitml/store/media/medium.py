@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from gitml.errors import InvalidInput
+from gitml.errors import GitMLError, IntegrityError, InvalidInput, NotFound
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Buffers: TypeAlias = Sequence[Buffer]
@@ -136,3 +136,32 @@ def check_object_name(name: str) -> None:
         or any(not part or part.startswith(".") for part in name.split("/"))
     ):
         raise InvalidInput(f"{name!r} is no name of an object in a store", code="object-name")
+
+
+def is_object(name: str) -> bool:
+    """Whether a name is one that GitML may have written: folders' place holders are not."""
+    try:
+        check_object_name(name)
+    except GitMLError:
+        return False
+    return True
+
+
+def absent(url: str, name: str) -> NotFound:
+    """What every medium says of an object that is not there."""
+    return NotFound(
+        f"{url} has no object {name}",
+        code="object-missing",
+        hint="gitml store verify",
+        context={"object": name, "store": url},
+    )
+
+
+def short(url: str, name: str, size: int, start: int, stop: int) -> IntegrityError:
+    """What every medium says of an object that ends before the bytes that were asked for."""
+    return IntegrityError(
+        f"{name} in {url} has {size} bytes, {start} to {stop} were asked for",
+        code="object-short",
+        hint="gitml store verify",
+        context={"object": name, "store": url},
+    )

@@ -20,16 +20,23 @@ from typing import Any, Final, TypeVar
 from gitml.errors import (
     AccessDenied,
     GitMLError,
-    IntegrityError,
     NoSpace,
-    NotFound,
     OutcomeUnknown,
     StoreUnavailable,
 )
 from gitml.model.redact import redact
 from gitml.store.media.identity import Identity
 from gitml.store.media.layout import MARKER
-from gitml.store.media.medium import Buffers, Flight, PutOutcome, body_size, check_object_name
+from gitml.store.media.medium import (
+    Buffers,
+    Flight,
+    PutOutcome,
+    absent,
+    body_size,
+    check_object_name,
+    is_object,
+    short,
+)
 from gitml.store.media.remote_client import Client, Held, Page, Pulse, Reply, UploadBody
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.media.retry import TRANSIENT, Failure, FailureKind, Patience
@@ -147,7 +154,7 @@ class RemoteMedium:
             nonlocal position
             position = 0
             if reply.object_bytes > len(buffer):
-                raise self._short(name, reply.object_bytes, 0, len(buffer))
+                raise short(self.url, name, reply.object_bytes, 0, len(buffer))
             return take
 
         def take(block: bytes) -> None:
@@ -165,7 +172,7 @@ class RemoteMedium:
             async with self._client.get(self._prefix + name, start, end) as reply:
                 stop = reply.object_bytes if end is None else end
                 if stop > reply.object_bytes:
-                    raise self._short(name, reply.object_bytes, start, stop)
+                    raise short(self.url, name, reply.object_bytes, start, stop)
                 if (reply.start, reply.size_bytes) != (start, stop - start):
                     raise CutError(f"it answered {reply.size_bytes} bytes from {reply.start}")
                 take, received = begin(reply), 0
@@ -191,9 +198,9 @@ class RemoteMedium:
         """No bytes of an object, if it has that place."""
         size = self.head(name)
         if size is None:
-            raise self._absent(name)
+            raise absent(self.url, name)
         if not 0 <= start <= size or (size if end is None else end) != start:
-            raise self._short(name, size, start, size if end is None else end)
+            raise short(self.url, name, size, start, size if end is None else end)
         return b""
 
     def put(self, name: str, body: Buffers) -> None:
@@ -267,7 +274,7 @@ class RemoteMedium:
                 raise self._error(call, failed.failure) from failed.__cause__
             for one in found.objects:
                 name = one.key.removeprefix(self._prefix)
-                if one.key.startswith(self._prefix + prefix) and _is_object(name):
+                if one.key.startswith(self._prefix + prefix) and is_object(name):
                     yield name, one.size_bytes
             following = found.following
             if following is None:
@@ -347,7 +354,7 @@ class RemoteMedium:
         }
         match failure.kind:
             case FailureKind.ABSENT | FailureKind.RANGE:
-                return self._absent(call.name)
+                return absent(self.url, call.name)
             case FailureKind.DENIED | FailureKind.EXPIRED:
                 used = self._client.credentials()
                 return AccessDenied(
@@ -383,28 +390,3 @@ class RemoteMedium:
             hint="run the command again",
             context={"object": call.name, "store": self.url, "attempts": call.attempts},
         )
-
-    def _absent(self, name: str) -> NotFound:
-        return NotFound(
-            f"{self.url} has no object {name}",
-            code="object-missing",
-            hint="gitml store verify",
-            context={"object": name, "store": self.url},
-        )
-
-    def _short(self, name: str, size: int, start: int, stop: int) -> IntegrityError:
-        return IntegrityError(
-            f"{name} in {self.url} has {size} bytes, {start} to {stop} were asked for",
-            code="object-short",
-            hint="gitml store verify",
-            context={"object": name, "store": self.url},
-        )
-
-
-def _is_object(name: str) -> bool:
-    """Whether a key is one that GitML may have written: folders' place holders are not."""
-    try:
-        check_object_name(name)
-    except GitMLError:
-        return False
-    return True
