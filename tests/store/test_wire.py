@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 
 import msgspec
 import pytest
@@ -17,14 +18,15 @@ from gitml.store.formats import codec
 from gitml.store.formats.manifest import Manifest, Row, decode_manifest, encode_manifest, listing_digest
 from gitml.store.formats.pack import PackRef, decode_footer, encode_footer, pack_tail, split_pack
 from gitml.store.formats.root import Root, decode_root, encode_root
+from gitml.store.formats.runs import Run, Runs
 from gitml.store.formats.segment import Segment, decode_segment, encode_segment, ends_segment
 
 PACK = PackRef(id=b"p" * 32, size_bytes=1000, footer_bytes=50)
 SEGMENT = Segment(
     paths=["a", "b/c", "d"],
-    sizes=[5, 0, 7],
+    sizes=array("Q", [5, 0, 7]),
     shas=b"x" * 96,
-    runs=[[(0, 0, 1)], [], [(0, 1, 2)]],
+    runs=Runs([[(0, 0, 1)], [], [(0, 1, 2)]]),
     packs=[PACK],
 )
 ROW = Row(first_path="a", entries=3, size_bytes=12, logical=b"l" * 32, segment_id=b"s" * 32)
@@ -302,3 +304,12 @@ def test_is_worth_it() -> None:
 
 
 BOUNDARIES = [4978, 16151, 16818, 40451]
+
+
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 2**16)] * 3), max_size=4)))
+def test_runs_are_a_list_of_lists(files: list[list[Run]]) -> None:
+    runs = Runs(files)
+    assert [list(one) for one in runs] == [list(runs[at]) for at in range(len(runs))] == files
+    assert [list(one) for one in runs[1:]] == files[1:]
+    assert not files or list(runs[-1]) == files[-1]
+    assert runs == Runs(files) and runs != Runs([*files, [(0, 0, 1)]])

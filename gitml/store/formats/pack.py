@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -147,11 +148,15 @@ def decode_footer(data: Buffer, pack_id: bytes | None, what: str) -> Footer:
             raise wire.needs_newer(f"{what} uses codec {codec}", "the one that wrote it")
     if max(table.raw) > CHUNK_LIMIT_BYTES or min(table.raw) < 1:
         raise wire.malformed(what, "a chunk is empty or longer than allowed")
-    starts = list(accumulate(table.stored, initial=0))
-    if starts[-1] > PACK_LIMIT_BYTES:
+    if sum(table.stored) > PACK_LIMIT_BYTES:
         raise wire.malformed(what, "it is longer than allowed")
     return Footer(
-        ids=table.id, raw=table.raw, stored=table.stored, codecs=table.codec, starts=starts, salt=table.salt
+        ids=table.id,
+        raw=array("I", table.raw),
+        stored=array("I", table.stored),
+        codecs=table.codec,
+        starts=array("I", accumulate(table.stored, initial=0)),
+        salt=table.salt,
     )
 
 

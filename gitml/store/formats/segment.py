@@ -8,19 +8,19 @@ moves none.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gitml.store.formats import codec, wire
 from gitml.store.formats.pack import PACK_LIMIT_BYTES, PACK_LIMIT_CHUNKS, TAIL_BYTES, PackRef
+from gitml.store.formats.runs import Run, Runs
 from gitml.store.media.medium import Buffer
 
 SEGMENT_LIMIT_ENTRIES = 65_536
 SEGMENT_LIMIT_LINE_BYTES = 16 * 1024 * 1024
 _BOUNDARY_SHIFT = 32 - 14
-
-Run = tuple[int, int, int]
-"""Number of the pack in the segment's table, first chunk, number of chunks."""
+_BLOCK_ENTRIES = 1024
 
 
 class _Wire(wire.Envelope):
@@ -34,7 +34,7 @@ class _Wire(wire.Envelope):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """File entries, column by column, and the packs that hold them."""
+    """File entries, column by column, and the packs that hold them; runs name packs by their numbers in `packs`."""
 
     paths: Sequence[str]
     sizes: Sequence[int]
@@ -48,13 +48,17 @@ class Segment:
         return self.shas[number * wire.DIGEST_BYTES : (number + 1) * wire.DIGEST_BYTES]
 
     def lines(self) -> Iterator[bytes]:
-        """The sha256sum lines."""
-        for number, path in enumerate(self.paths):
-            yield line(path, self.sha(number))
+        """The sha256sum lines, in blocks of many."""
+        for start in range(0, len(self.paths), _BLOCK_ENTRIES):
+            block = enumerate(self.paths[start : start + _BLOCK_ENTRIES], start)
+            yield b"".join([line(path, self.sha(number)) for number, path in block])
 
     def logical_digest(self) -> bytes:
         """SHA-256 of the sha256sum lines: what the segment says, however it is laid out."""
-        return hashlib.sha256(b"".join(self.lines())).digest()
+        hasher = hashlib.sha256()
+        for block in self.lines():
+            hasher.update(block)
+        return hasher.digest()
 
 
 def line(path: str, sha: bytes) -> bytes:
@@ -103,7 +107,12 @@ def decode_segment(data: Buffer, segment_id: bytes | None, what: str) -> Segment
             if pack >= known or not 0 < chunks <= PACK_LIMIT_CHUNKS - first:
                 raise wire.malformed(what, "a run lies outside of its pack")
     return Segment(
-        paths=table.path, sizes=table.size, shas=table.sha, runs=table.runs, packs=packs, salt=table.salt
+        paths=table.path,
+        sizes=array("Q", table.size),
+        shas=table.sha,
+        runs=Runs(table.runs),
+        packs=packs,
+        salt=table.salt,
     )
 
 

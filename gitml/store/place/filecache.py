@@ -19,12 +19,15 @@ import secrets
 import sys
 import threading
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from gitml.store.read.entries import FileEntry
 
 _MAGIC: Final = b"GITMLFC1"
 _COLUMNS: Final = 4  # size, mtime_ns, ctime_ns, inode
@@ -41,9 +44,9 @@ class _Stored(msgspec.Struct, array_like=True):
 
     stamp_ns: int
     paths: list[str]
-    stats: bytes
-    digests: bytes
-    states: bytes
+    stats: memoryview
+    digests: bytearray
+    states: bytearray
     placed: dict[str, bytes]
     pending: dict[str, bytes]
 
@@ -77,6 +80,7 @@ class FileCache:
         self._states = bytearray()
         self._placed: dict[str, bytes] = {}
         self._pending: dict[str, bytes] = {}
+        self._intended: Sequence[FileEntry] = ()  # pending as well, and not in the dictionary yet
         self._fresh = bytearray()  # rows that were looked at since the cache was loaded
         self._seen = bytearray()  # rows whose files were found by a walk
         self._loaded_stamp_ns = 0
@@ -172,7 +176,7 @@ class FileCache:
     def paths(self) -> Iterator[str]:
         """Every path something is known of."""
         yield from self._rows
-        yield from (path for path in self._pending if path not in self._rows)
+        yield from (path for path in self._look_up() if path not in self._rows)
 
     def see(self, path: str, *, there: bool = True) -> None:
         """Note for :meth:`unseen` that a walk found the file of a row, or after all did not."""
@@ -225,7 +229,7 @@ class FileCache:
 
     def may_replace(self, path: str, digest: bytes) -> bool:
         """Whether a file with this digest is what GitML wrote, or was about to write, at this path."""
-        if self._pending.get(path) == digest:
+        if self._look_up().get(path) == digest:
             return True
         row = self._rows.get(path)
         return row is not None and bool(self._states[row] & _OURS) and self.expected(path) == digest
@@ -233,7 +237,7 @@ class FileCache:
     def wrote(self, path: str) -> bool:
         """Whether GitML wrote, or was about to write, a file at this path."""
         row = self._rows.get(path)
-        return path in self._pending or (row is not None and bool(self._states[row] & _OURS))
+        return path in self._look_up() or (row is not None and bool(self._states[row] & _OURS))
 
     def expected(self, path: str) -> bytes | None:
         """Digest that the placed tree has for this path."""
@@ -253,7 +257,6 @@ class FileCache:
         with self._lock:
             if self._placed:
                 self._placed.pop(path, None)
-            self._pending.pop(path, None)
             self._set(path, stat, digest, _SEEN | _RIGHT | (_OURS if ours else 0))
 
     def observe(self, path: str, stat: os.stat_result, digest: bytes) -> None:
@@ -301,20 +304,34 @@ class FileCache:
         with self._lock:
             self._dirty = True
             self._placed.pop(path, None)
-            self._pending.pop(path, None)
+            self._look_up().pop(path, None)
             row = self._rows.pop(path, None)
             if row is not None:
                 self._states[row] = _GONE
 
-    def intend(self, digests: Mapping[str, bytes]) -> None:
+    def intend(self, entries: Sequence[FileEntry]) -> None:
         """Remember what is about to be placed, so that a run after a kill knows its own files."""
+        self._look_up()
         self._dirty = True
-        self._pending.update(digests)
+        self._intended = entries
 
     def settle(self) -> None:
         """Forget intentions: everything intended was placed and recorded."""
-        self._dirty = self._dirty or bool(self._pending)
+        self._dirty = self._dirty or bool(self._pending) or bool(self._intended)
         self._pending.clear()
+        self._intended = ()
+
+    def _look_up(self) -> dict[str, bytes]:
+        """What is pending, in the dictionary: who places files in a new folder never asks."""
+        if self._intended:
+            self._pending = self._all_pending()
+            self._intended = ()
+        return self._pending
+
+    def _all_pending(self) -> dict[str, bytes]:
+        if not self._intended:
+            return self._pending
+        return self._pending | {entry.path: entry.digest for entry in self._intended}
 
     def _smudge(self) -> None:
         """Make sure that a new stamp does not vouch for racy rows that nobody looked at since the old one."""
@@ -348,10 +365,10 @@ class FileCache:
             _Stored(
                 stamp_ns=self.stamp_ns,
                 paths=list(self._rows),
-                stats=stats.tobytes(),
-                digests=bytes(digests),
-                states=bytes(states),
+                stats=memoryview(stats).cast("B"),
+                digests=digests,
+                states=states,
                 placed=self._placed,
-                pending=self._pending,
+                pending=self._all_pending(),
             )
         )

@@ -88,7 +88,7 @@ def _place(
     jobs: int | None,
 ) -> Placed:
     if plan.write:
-        cache.intend({entry.path: entry.digest for entry in plan.write})
+        cache.intend(plan.write)
         cache.save(cache.stamp_ns)
     remover = _Remover(plan, cache, folders)
     writer = _Writer(plan, cache)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import stat as stat_module
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from gitml.errors import InvalidInput
 from gitml.store.place.filecache import FileCache
 from gitml.store.place.folders import Folders, NotAFolder, is_temporary, kind_of, translated
 from gitml.store.place.hashing import hash_file
-from gitml.store.read.entries import FileEntry
+from gitml.store.read.entries import Entries, FileEntry
 
 _Stamp = tuple[int, int, int, int]
-_T = TypeVar("_T")
 
 
 class HasEntries(Protocol):
@@ -55,7 +55,7 @@ class PlacePlan:
     """
 
     destination: Path
-    write: tuple[FileEntry, ...]
+    write: Entries
     keep: int
     remove: tuple[str, ...]
     blocked: tuple[Blocked, ...]
@@ -100,33 +100,34 @@ def plan_placement(
         AccessDenied: A folder or file cannot be read.
     """
     listed = reader.entries() if entries is None else entries
-    wanted = [entry for entry in listed if select is None or select(entry.path)]
+    wanted = Entries(entry for entry in listed if select is None or select(entry.path))
     if os.name == "nt":
-        _refuse_windows_names(entry.path for entry in wanted)
-    planner = _Planner(cache, force=force)
-    expected = {entry.path for entry in wanted}
+        _refuse_windows_names(wanted.paths)
+    planner = _Planner(cache, wanted.paths, force=force)
+    expected = set(wanted.paths) if any(cache.paths()) else frozenset[str]()
     placed = [p for p in cache.paths() if p not in expected and (select is None or select(p))]
+    del expected
     try:
         folders = Folders(destination, trusted=trusted)
     except FileNotFoundError:
-        planner.write.extend(wanted)
+        planner.write = wanted
     except NotAFolder as error:
         planner.blocked.append(Blocked(path=error.path, reason=f"{error.what} is where the folder must be"))
     except OSError as error:
         raise translated(error, str(destination), "open") from error
     else:
         with folders:
-            planner.compare(folders, wanted, placed, expected)
+            planner.compare(folders, wanted, placed)
     return planner.result(destination, trusted)
 
 
 class _Planner:
     """Collects the parts of a plan."""
 
-    def __init__(self, cache: FileCache, *, force: bool) -> None:
+    def __init__(self, cache: FileCache, expected: Collection[str], *, force: bool) -> None:
         self.cache = cache
         self.force = force
-        self.write: list[FileEntry] = []
+        self.write = Entries()
         self.remove: list[str] = []
         self.left: list[str] = []
         self.keep = 0
@@ -135,24 +136,21 @@ class _Planner:
         self.leftovers: list[str] = []
         self.clear: list[str] = []
         self.hollow: list[str] = []
+        self._expected = expected
         self._hashing_since_ns = 0
 
-    def compare(
-        self, folders: Folders, wanted: list[FileEntry], placed: list[str], expected: Collection[str]
-    ) -> None:
-        for folder, names in _by_folder(placed, key=str):
-            listing = self._listing(folders, folder, expected)
-            for path in names:
-                self._judge_surplus(folders, folder, path, listing)
+    def compare(self, folders: Folders, wanted: Entries, placed: list[str]) -> None:
+        for folder, numbers in _by_folder(placed):
+            listing = self._listing(folders, folder)
+            for number in numbers:
+                self._judge_surplus(folders, folder, placed[number], listing)
         gone = set(self.remove)
-        for folder, entries in _by_folder(wanted, key=_path_of):
-            listing = self._listing(folders, folder, expected, gone=gone)
+        for folder, numbers in _by_folder(wanted.paths):
+            listing = self._listing(folders, folder, gone=gone)
             if listing is None:
                 continue
-            if not listing:
-                self.write.extend(entries)
-                continue
-            for entry in entries:
+            for number in numbers:
+                entry = wanted[number]
                 if entry.path[len(folder) + 1 if folder else 0 :] in listing:
                     self._judge(folders, folder, entry, gone)
                 else:
@@ -161,11 +159,11 @@ class _Planner:
     def result(self, destination: Path, trusted: Path | None) -> PlacePlan:
         return PlacePlan(
             destination=destination,
-            write=tuple(self.write),
+            write=self.write,
             keep=self.keep,
             remove=tuple(self.remove),
             blocked=tuple(self.blocked),
-            write_bytes=sum(entry.size_bytes for entry in self.write),
+            write_bytes=self.write.size_bytes,
             left=tuple(self.left),
             trusted=trusted,
             force=self.force,
@@ -176,7 +174,7 @@ class _Planner:
         )
 
     def _listing(
-        self, folders: Folders, folder: str, expected: Collection[str], *, gone: Collection[str] | None = None
+        self, folders: Folders, folder: str, *, gone: Collection[str] | None = None
     ) -> set[str] | None:
         """Names in a folder; empty if it does not exist or will be made, None if it is blocked (noted once)."""
         try:
@@ -200,7 +198,7 @@ class _Planner:
         for name in listing:
             if is_temporary(name):
                 path = f"{folder}/{name}" if folder else name
-                if path not in expected and stat_module.S_ISREG(_lstat(folders, path).st_mode):
+                if path not in self._expected and stat_module.S_ISREG(_lstat(folders, path).st_mode):
                     self.leftovers.append(path)
         return listing
 
@@ -285,15 +283,15 @@ def _lstat(folders: Folders, path: str) -> os.stat_result:
     return os.stat(name, dir_fd=folders.open(parent), follow_symlinks=False)
 
 
-def _path_of(entry: FileEntry) -> str:
-    return entry.path
-
-
-def _by_folder(items: Iterable[_T], key: Callable[[_T], str]) -> Iterator[tuple[str, list[_T]]]:
-    """Items by the folder of their path, folders in the order in which they are first met."""
-    groups: dict[str, list[_T]] = {}
-    for item in items:
-        groups.setdefault(key(item).rpartition("/")[0], []).append(item)
+def _by_folder(paths: Iterable[str]) -> Iterator[tuple[str, array[int]]]:
+    """Numbers of paths by the folder that they lie in, folders in the order in which they are first met."""
+    groups: dict[str, array[int]] = {}
+    for number, path in enumerate(paths):
+        folder = path.rpartition("/")[0]
+        group = groups.get(folder)
+        if group is None:
+            group = groups[folder] = array("I")
+        group.append(number)
     yield from groups.items()
 
 

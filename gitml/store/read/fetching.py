@@ -22,7 +22,7 @@ from gitml.errors import GitMLError
 from gitml.store.formats.pack import PackRef
 from gitml.store.media import layout
 from gitml.store.media.medium import Buffer
-from gitml.store.read.entries import FileEntry, Sink, Target
+from gitml.store.read.entries import Entries, FileEntry, Sink, Target
 from gitml.store.read.naming import damaged, naming
 from gitml.store.read.packs import KnownFooter, PackBody, PackReader
 
@@ -172,6 +172,8 @@ class Fetch:
     """One bulk read.
 
     Args:
+        entries: The files.
+        located: The same files, each with its place.
         label: Names the asset in errors.
         jobs: Number of threads; None takes one for each processor, at most 8.
     """
@@ -179,6 +181,7 @@ class Fetch:
     def __init__(
         self,
         packs: PackReader,
+        entries: Entries,
         located: Iterable[Located],
         sink: Sink,
         *,
@@ -191,7 +194,7 @@ class Fetch:
         self._label = label
         self._advance = advance
         self._jobs = jobs or max(2, min(8, os.cpu_count() or 1))
-        self._entries: list[FileEntry] = []
+        self._entries = entries
         self._several: dict[int, Sequence[tuple[PackRef, int, int]]] = {}
         self._works: dict[bytes, _PackWork] = {}
         self._empty: list[FileEntry] = []
@@ -206,9 +209,9 @@ class Fetch:
         self._flight_bytes = packs.flight.reading_bytes
         self._loaders = packs.flight.loaders
         self._error: BaseException | None = None
-        for one in located:
-            self._add(one)
-        packs.spare_bytes = sum(entry.size_bytes for entry in (*self._entries, *self._empty))
+        for number, one in enumerate(located):
+            self._add(number, one)
+        packs.spare_bytes = entries.size_bytes
         self._waiting = deque(self._works.values())
 
     def run(self) -> None:
@@ -242,16 +245,15 @@ class Fetch:
                 thread.join()
             for growing in self._growing.values():
                 growing.discard()
+            self._packs.release()
         if self._error is not None:
             raise self._error
 
-    def _add(self, one: Located) -> None:
+    def _add(self, number: int, one: Located) -> None:
         entry, runs = one.entry, one.runs
         if not runs:
             self._empty.append(entry)
             return
-        number = len(self._entries)
-        self._entries.append(entry)
         if len(runs) > 1:
             self._several[number] = runs
         for which, (ref, first, chunks) in enumerate(runs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import threading
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -43,7 +44,7 @@ class KnownFooter:
 
 def known_footer(footer: Footer) -> KnownFooter:
     """A footer with its sums."""
-    return KnownFooter(footer=footer, raw_starts=list(accumulate(footer.raw, initial=0)))
+    return KnownFooter(footer=footer, raw_starts=array("Q", accumulate(footer.raw, initial=0)))
 
 
 class _Held:
@@ -325,6 +326,11 @@ class PackReader:
             with self._lock:
                 self._pages.append(body.pages)
             body.pages = None
+
+    def release(self) -> None:
+        """Let go of the memory that is kept for more packs."""
+        with self._lock:
+            self._pages.clear()
 
     def _keep(self, pack: PackRef, footer: Footer) -> KnownFooter:
         known = known_footer(footer)

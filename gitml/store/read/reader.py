@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from gitml.errors import NotFound
@@ -29,7 +30,7 @@ from gitml.store.media import layout
 from gitml.store.media.cache import Cache, CachedMedium
 from gitml.store.media.medium import Medium
 from gitml.store.read.changes import changes
-from gitml.store.read.entries import FileEntry, Sink
+from gitml.store.read.entries import Entries, FileEntry, Sink
 from gitml.store.read.fetching import Fetch
 from gitml.store.read.handle import FileHandle, Run
 from gitml.store.read.naming import damaged, naming
@@ -39,7 +40,7 @@ from gitml.store.read.streaming import stream
 
 __all__ = ["FileEntry", "Located", "Promised", "TreeReader", "TreeSource", "changes"]
 
-_KEPT_ENTRIES: Final = 70_000
+_KEPT_ENTRIES: Final = 100_000
 
 
 class Promised(Protocol):
@@ -163,7 +164,8 @@ class TreeReader:
         tree = hashlib.sha256()
         for number in range(len(self.rows)):
             segment = self.segment(number)
-            tree.update(b"".join(segment.lines()))
+            for lines in segment.lines():
+                tree.update(lines)
             for at in range(len(segment.paths)):
                 yield _entry(segment, at)
         self.check_tree(tree.digest())
@@ -248,9 +250,11 @@ class TreeReader:
         Raises:
             IntegrityError: A file cannot be had as it was registered; others may have reached the sink.
         """
+        listed = entries if isinstance(entries, Entries) else Entries(entries)
         work = Fetch(
             self.packs,
-            self.locate(entries),
+            listed,
+            self.locate(listed),
             sink,
             label=self.label,
             jobs=jobs or self._jobs,
@@ -351,9 +355,9 @@ class TreeReader:
                 raise damaged(
                     f"the path {shown(path)} is refused: {problem}", self.label, name, code="bad-path"
                 )
-        keys = [path.encode() for path in paths]
-        in_order = all(map(bytes.__lt__, keys, keys[1:]))
-        if not in_order or paths[0] != first or (following is not None and keys[-1] >= following.encode()):
+        # Texts are in the order of their UTF-8: both compare code points.
+        in_order = all(map(str.__lt__, paths, islice(paths, 1, None)))
+        if not in_order or paths[0] != first or (following is not None and paths[-1] >= following):
             raise damaged("its paths are not in order", self.label, name, code="path-order")
 
 

@@ -17,7 +17,8 @@ from gitml.model.progress import SILENT, Progress
 from gitml.store.formats.manifest import EMBEDDED_LIMIT_BYTES, Manifest, Row, encode_manifest
 from gitml.store.formats.pack import Footer, PackRef, split_pack
 from gitml.store.formats.root import Root
-from gitml.store.formats.segment import Run, Segment, encode_segment
+from gitml.store.formats.runs import Run
+from gitml.store.formats.segment import Segment, encode_segment
 from gitml.store.formats.wire import StoredObject
 from gitml.store.media import layout
 from gitml.store.media.medium import Medium

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from array import array
 from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor, Future
@@ -12,10 +13,10 @@ from dataclasses import dataclass, field
 from gitml.model.digest import TreeHasher
 from gitml.store.formats.manifest import EMBEDDED_LIMIT_BYTES, Manifest, Row, encode_manifest
 from gitml.store.formats.pack import PackRef
+from gitml.store.formats.runs import Run, Runs
 from gitml.store.formats.segment import (
     SEGMENT_LIMIT_ENTRIES,
     SEGMENT_LIMIT_LINE_BYTES,
-    Run,
     Segment,
     encode_segment,
     ends_segment,
@@ -36,9 +37,9 @@ class _Draft:
     """Entries of one segment; their runs name packs by the numbers of the pack writer."""
 
     paths: list[str] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    shas: list[bytes] = field(default_factory=list)
-    runs: list[list[Run]] = field(default_factory=list)
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    shas: bytearray = field(default_factory=bytearray)
+    runs: Runs = field(default_factory=Runs)
     packs: set[int] = field(default_factory=set)
     line_bytes: int = 0
 
@@ -91,7 +92,7 @@ class ListingWriter:
         self._lines.update(text)
         draft.paths.append(path)
         draft.sizes.append(size_bytes)
-        draft.shas.append(sha)
+        draft.shas += sha
         draft.runs.append(runs)
         draft.packs.update(run[0] for run in runs)
         draft.line_bytes += len(text)
@@ -144,8 +145,10 @@ class ListingWriter:
         segment = Segment(
             paths=draft.paths,
             sizes=draft.sizes,
-            shas=b"".join(draft.shas),
-            runs=[[(numbers[pack], first, chunks) for pack, first, chunks in runs] for runs in draft.runs],
+            shas=bytes(draft.shas),
+            runs=Runs(
+                [(numbers[pack], first, chunks) for pack, first, chunks in runs] for runs in draft.runs
+            ),
             packs=packs,
         )
         stored = encode_segment(segment)

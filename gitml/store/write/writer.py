@@ -18,7 +18,7 @@ from gitml.errors import Conflict
 from gitml.model.progress import Progress
 from gitml.store.formats import chunker
 from gitml.store.formats.codec import Codec, compress_chunk, is_worth_it
-from gitml.store.formats.segment import Run
+from gitml.store.formats.runs import Run
 from gitml.store.media.medium import Buffer
 from gitml.store.write.dedup import LARGE_BYTES, EarlierTree, KnownChunks, PackRun, PackWindow
 from gitml.store.write.listing import ListingWriter
