@@ -242,14 +242,12 @@ class AzureDevOpsHost:
             pull = self._calls.pull(number)
             if head_of(pull) != head:
                 return False
-            if any(
-                one["id"] == self._my_id and one.get("vote") == vote for one in pull.get("reviewers") or ()
-            ):
+            voters = pull.get("reviewers") or ()
+            if any(one["id"] == self._my_id and one.get("vote") == vote for one in voters):
                 if any(_is_said(one, self.me(), head) for one in self._reviews(number)):
                     return True
-                self._calls.call(
-                    "PUT", *path, body={"vote": 0}
-                )  # of an older head; the same again is not noted
+                # It is of an older head, and the same vote again is not noted.
+                self._calls.call("PUT", *path, body={"vote": 0})
             self._calls.call("PUT", *path, body={"vote": vote})
             if head_of(self._calls.pull(number)) == head:
                 return True

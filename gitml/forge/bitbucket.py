@@ -242,11 +242,11 @@ class BitbucketHost:
                 return False
             mine = [one for one in pull["participants"] if key_of(one["user"]) == me.login]
             if mine and mine[0].get("state") == state:
-                if any(one.stands and one.head == head and one.actor == me for one in self.reviews(number)):
+                said = [one for one in self.reviews(number) if one.stands and one.actor.login == me.login]
+                if any(one.head == head for one in said):
                     return True
-                self._call(
-                    "DELETE", "pullrequests", number, verb
-                )  # of an older head; the same again is refused
+                # It is of an older head, and the same again is refused.
+                self._call("DELETE", "pullrequests", number, verb)
             self._call("POST", "pullrequests", number, verb, body={})
             if is_at(self._pull(number), head):
                 return True

@@ -118,7 +118,7 @@ VENDORS: Final = {
             variables=("AZURE_DEVOPS_EXT_PAT", "SYSTEM_ACCESSTOKEN"),
             own_variables=("AZURE_DEVOPS_EXT_PAT", "SYSTEM_ACCESSTOKEN"),
             named_by=("SYSTEM_COLLECTIONURI",),
-            rights="Code (read, write & status) and Pull Request Threads",
+            rights="Code (read, write & status) and Pull Request Threads (read & write); for reviewers also Identity (read)",
         ),
         Vendor(
             kind="bitbucket",
