@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 from gitml.errors import InvalidInput
@@ -29,6 +28,7 @@ _KEYS: Final = ("path", "url", "size", "etag", "version_id", "sha256")
 _ETAG = re.compile(r"(?!W/)[\x21\x23-\x7e]{1,256}")
 _VERSION_ID = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,1024}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SLASH: Final = ord("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,48 +76,42 @@ class Reference:
         return data
 
 
-def format_references(references: Sequence[Reference]) -> Iterator[bytes]:
-    """The lines of a file that is to be registered, in path order.
+def registrable(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file that is to be registered, each as :meth:`Reference.line` gives it, in path order.
 
     Raises:
         InvalidInput: A path may not be registered, or two of them cannot lie in one folder.
     """
-    in_order = sorted(references, key=lambda one: one.path.encode("utf-8", "surrogatepass"))
-    folded: dict[str, str] = {}
-    for one in in_order:
-        check_portable(one.path)
-        check_top_level(one.path.partition("/")[0])
-        for name in (one.path, *_parents(one.path)):
-            other = folded.setdefault(fold(name), name)
-            if other != name:
-                raise InvalidInput(
-                    f"{shown(other)} and {shown(name)} are one name on systems that ignore case",
-                    code="path-collision",
-                    hint="rename one of them where it lies, or refer to fewer files",
-                    context={"paths": [other, name]},
-                )
-    _check_tree([one.path for one in in_order])
-    return (one.line() for one in in_order)
+    paths = RegisteredPaths()
+    for line in lines:
+        paths.add(path_of(line))
+        yield line
 
 
-def parse_references(lines: Iterable[bytes], *, label: str = FILE) -> list[Reference]:
-    """Read a file.
+def path_of(line: bytes) -> str:
+    """The path in a line that is known to be right."""
+    return str(json.loads(line)["path"])
+
+
+def parse_references(lines: Iterable[bytes], *, label: str = FILE) -> Iterator[Reference]:
+    """Read a file, line by line; what was given is right only when all has been.
 
     Args:
         lines: Its lines, each with its end.
         label: Names it in messages.
 
     Raises:
-        InvalidInput: It is not exactly what `format_references` writes.
+        InvalidInput: It is not exactly what is written.
     """
-    found: list[Reference] = []
-    size_bytes = 0
+    number = size_bytes = 0
+    paths = _PathsInOrder()
     for number, line in enumerate(lines, 1):
         size_bytes += len(line)
         if number > MAX_FILES or size_bytes > MAX_BYTES:
             raise _refused(f"{label} has more than {MAX_FILES} lines or {MAX_BYTES} bytes")
         try:
-            found.append(_parsed(line))
+            reference = _parsed(line)
+            paths.add(reference.path)
         except InvalidInput as error:
             raise InvalidInput(
                 f"{label}, line {number}: {error.message}",
@@ -125,15 +119,14 @@ def parse_references(lines: Iterable[bytes], *, label: str = FILE) -> list[Refer
                 hint=error.hint,
                 context={"line": number, **error.context},
             ) from error
-    if not found:
+        yield reference
+    if not number:
         raise _refused(f"{label} is empty")
-    try:
-        _check_tree([one.path for one in found])
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"{label}: {error.message}", code=error.code, hint=error.hint, context=error.context
-        ) from error
-    return found
+
+
+def known_reference(line: bytes) -> Reference:
+    """What a line says that was read or made before, and is known to be right."""
+    return _built(json.loads(line))
 
 
 def _parsed(line: bytes) -> Reference:
@@ -153,7 +146,14 @@ def _parsed(line: bytes) -> Reference:
             )
         raise _refused(f"it must have the keys {', '.join(_KEYS)}, in this order")
     _check_types(value)
-    reference = Reference(
+    reference = _built(value)
+    if reference.line() != line:
+        raise _refused("it is not written in the one way that is allowed")
+    return reference
+
+
+def _built(value: Mapping[str, Any]) -> Reference:
+    return Reference(
         path=value["path"],
         url=SourceUrl.parse(value["url"]),
         size_bytes=value["size"],
@@ -161,9 +161,6 @@ def _parsed(line: bytes) -> Reference:
         version_id=value["version_id"],
         sha256=value["sha256"],
     )
-    if reference.line() != line:
-        raise _refused("it is not written in the one way that is allowed")
-    return reference
 
 
 def _check_types(value: dict[str, Any]) -> None:
@@ -194,29 +191,90 @@ def _check(one: Reference) -> None:
         raise _refused("nothing tells whether its bytes are still the same: etag, version_id or sha256")
 
 
-def _check_tree(paths: Sequence[str]) -> None:
-    """Paths come in order, none twice, and none is a folder of another."""
-    keys = [path.encode("utf-8", "surrogatepass") for path in paths]
-    for before, after in pairwise(keys):
-        if before >= after:
-            raise _refused(f"the path {shown(after.decode())} is there twice, or not in its place")
-    names = set(paths)
-    for path in paths:
-        inside = next((parent for parent in _parents(path) if parent in names), None)
-        if inside is not None:
-            raise InvalidInput(
-                f"{shown(inside)} would be a file and a folder",
-                code="path-collision",
-                hint="refer to fewer files, or rename one where it lies",
-                context={"paths": [inside, path]},
-            )
+class _PathsInOrder:
+    """Paths that come in order, none twice, none a folder of another; remembers only those that may still clash."""
+
+    def __init__(self) -> None:
+        self._last = b""
+        self._beginnings: list[bytes] = []  # earlier paths that the last one begins with, the longest last
+
+    def add(self, path: str) -> None:
+        """Judge the next one.
+
+        Raises:
+            InvalidInput: It breaks a rule.
+        """
+        key = path.encode("utf-8", "surrogatepass")
+        if key <= self._last:
+            raise _refused(f"the path {shown(path)} is there twice, or not in its place")
+        while self._beginnings and not key.startswith(self._beginnings[-1]):
+            self._beginnings.pop()
+        for before in self._beginnings:
+            if key[len(before)] == _SLASH:
+                inside = before.decode("utf-8", "surrogatepass")
+                raise InvalidInput(
+                    f"{shown(inside)} would be a file and a folder",
+                    code="path-collision",
+                    hint="refer to fewer files, or rename one where it lies",
+                    context={"paths": [inside, path]},
+                )
+        self._beginnings.append(key)
+        self._last = key
 
 
-def _parents(path: str) -> Iterator[str]:
-    parent = path.rpartition("/")[0]
-    while parent:
-        yield parent
-        parent = parent.rpartition("/")[0]
+class _Names:
+    """Names in one folder, of which no two may differ in case only."""
+
+    def __init__(self) -> None:
+        self._folded: set[str] = set()
+        self._unfolded: dict[str, str] = {}
+
+    def clashing(self, name: str) -> str | None:
+        """Add a name; an earlier one that is the same on systems that ignore case."""
+        folded = fold(name)
+        if folded in self._folded:
+            other = self._unfolded.get(folded, folded)
+            return None if other == name else other
+        self._folded.add(folded)
+        if folded != name:
+            self._unfolded[folded] = name
+        return None
+
+
+class RegisteredPaths:
+    """Judges the paths of a version that is to be registered, in order; remembers the folders that it is in."""
+
+    def __init__(self) -> None:
+        self._order = _PathsInOrder()
+        self._open: list[tuple[str, _Names]] = [("", _Names())]
+
+    def add(self, path: str) -> None:
+        """Judge the next one.
+
+        Raises:
+            InvalidInput: It may not be registered, or cannot lie in one folder with another.
+        """
+        check_portable(path)
+        check_top_level(path.partition("/")[0])
+        while not path.startswith(self._open[-1][0]):
+            self._open.pop()
+        folder, names = self._open[-1]
+        rest = path[len(folder) :]
+        while True:
+            name, slash, rest = rest.partition("/")
+            other = names.clashing(name)
+            if other is not None:
+                raise InvalidInput(
+                    f"{shown(folder + other)} and {shown(folder + name)} are one name on systems that ignore case",
+                    code="path-collision",
+                    hint="rename one of them where it lies, or refer to fewer files",
+                    context={"paths": [folder + other, folder + name]},
+                )
+            if not slash:
+                break
+            folder, names = f"{folder}{name}/", _Names()
+            self._open.append((folder, names))
+        self._order.add(path)
 
 
 def _refused(problem: str) -> InvalidInput:

@@ -13,7 +13,7 @@ from support.canaries import SECRET, Door, assert_refused
 from support.team import git, write
 
 from gitml.registry.workspace import Workspace
-from gitml.store.external.referenced import LinesSource
+from gitml.store.external.listed import LinesSource
 from gitml.store.store import Claimed
 
 LOCATIONS = [

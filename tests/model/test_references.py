@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gitml.errors import InvalidInput
 from gitml.model import references as rules
 from gitml.model.paths import path_problem
-from gitml.model.references import Reference, format_references, parse_references
+from gitml.model.references import Reference, known_reference, parse_references, path_of, registrable
 from gitml.model.source_url import SourceUrl
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -33,7 +33,9 @@ LINE = (
 def test_a_line_never_changes() -> None:
     """Version 1 is read and written for ever."""
     assert ROW.line() == LINE
-    assert parse_references([LINE]) == [ROW]
+    assert list(parse_references([LINE])) == [ROW]
+    assert known_reference(LINE) == ROW
+    assert path_of(LINE) == ROW.path
 
 
 PATHS = st.text(st.sampled_from("ab/é.") | st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
@@ -59,10 +61,10 @@ ROWS = st.builds(
 @given(st.lists(ROWS, min_size=1, max_size=6))
 def test_reading_gives_what_was_written(rows: list[Reference]) -> None:
     try:
-        lines = list(format_references(rows))
+        lines = list(registrable(row.line() for row in sorted(rows, key=lambda row: row.path.encode())))
     except InvalidInput:
         return
-    again = parse_references(lines)
+    again = list(parse_references(lines))
     assert again == sorted(rows, key=lambda row: row.path.encode())
     assert [row.line() for row in again] == lines
 
@@ -71,7 +73,7 @@ def test_reading_gives_what_was_written(rows: list[Reference]) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for line in (data, data + b"\n", LINE[:40] + data + LINE[40:], LINE[:-2] + data + b"}\n"):
         try:
-            found = parse_references([line])
+            found = list(parse_references([line]))
         except InvalidInput as error:
             assert error.message.isprintable()
             continue
@@ -145,7 +147,7 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_everything_else_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_references([HOSTILE[name]] if HOSTILE[name] else [])
+        list(parse_references([HOSTILE[name]] if HOSTILE[name] else []))
     assert caught.value.code in ("bad-references", "bad-source-url", "bad-path")
     assert caught.value.message.isprintable()
     assert caught.value.hint
@@ -160,23 +162,24 @@ def rows(*paths: str) -> list[Reference]:
 )
 def test_paths_that_cannot_be_one_tree(paths: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput):
-        parse_references([row.line() for row in rows(*paths)])
+        list(parse_references([row.line() for row in rows(*paths)]))
 
 
 @pytest.mark.parametrize(
     "paths",
-    [("A/x", "a/y"), ("a", "A"), ("asset.yaml",), (".git/config",), ("x", "x"), ("x", "x/y"), ("e\u0301",), ("a" * 256,)],
+    [("A/x", "a/y"), ("A", "a"), ("a", "aB", "ab"), ("d/A/x", "d/a-b", "d/a/x"), ("x", "x-y", "x/z"),
+      ("asset.yaml",), (".git/config",), ("x", "x"), ("x", "x/y"), ("e\u0301",), ("a" * 256,)],
     ids=ascii,
 )  # fmt: skip
 def test_what_is_not_registered(paths: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput):
-        list(format_references(rows(*paths)))
+        list(registrable(row.line() for row in rows(*paths)))
 
 
 def test_the_number_of_files_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [row.line() for row in rows("a", "b", "c")]
     monkeypatch.setattr(rules, "MAX_FILES", 3)
-    assert len(parse_references(lines)) == 3
+    assert len(list(parse_references(lines))) == 3
     monkeypatch.setattr(rules, "MAX_FILES", 2)
     with pytest.raises(InvalidInput, match="more than 2 lines"):
-        parse_references(lines)
+        list(parse_references(lines))

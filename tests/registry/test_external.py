@@ -87,6 +87,18 @@ def test_it_reads_as_any_other(referring: Registry, data: Path, tmp_path: Path) 
         referring.open("datasets/raw@1:nothing")
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_verify_says_what_helps_against_a_changed_source(deep: bool, referring: Registry, data: Path) -> None:
+    (data / "a.csv").write_text("other")
+    with pytest.raises(IntegrityError) as caught:
+        referring.verify(deep=deep)
+    hint = caught.value.hint or ""
+    assert "put the registered bytes back there, or register what is there as a new version" in hint
+    assert "store repair" not in hint, "the store has no copy of what lies elsewhere"
+    referring.register("datasets/raw", data, reference=True)
+    assert referring.verify("datasets/raw@2", deep=deep).versions == 1
+
+
 def test_pulled_on_another_machine_after_trust(
     team: Team, referring: Registry, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,12 +188,14 @@ def verify(
 
 def _failed(done: _Checked, found: Sequence[Reading]) -> IntegrityError:
     first = done.faults[0]
-    is_elsewhere = all("://" in fault.object for fault in done.faults)
-    way = "put the registered bytes back there" if is_elsewhere else "gitml store repair"
+    elsewhere = sum("://" in fault.object for fault in done.faults)
+    ways = ["gitml store repair"] if elsewhere < len(done.faults) else []
+    if elsewhere:
+        ways.append("put the registered bytes back there, or register what is there as a new version")
     return IntegrityError(
         f"{len(done.faults)} fault(s) in {done.versions} version(s); {first.ref}: {first.problem}",
         code="verification-failed",
-        hint=f"{way}; --json lists every fault",
+        hint=f"{'; '.join(ways)}; --json lists every fault",
         context={
             "faults": [
                 {"ref": f.ref, "object": f.object, "path": f.path, "problem": f.problem} for f in done.faults

@@ -20,13 +20,12 @@ from gitml.model.references import (
     MAX_FILES,
     MAX_LINE_BYTES,
     Reference,
-    format_references,
-    parse_references,
 )
 from gitml.model.source_url import SourceKind, SourceUrl, is_url, typed_source
 from gitml.registry.external.origins import Origins
+from gitml.store.external.listed import LinesSource, ReferenceList, SortedReferences
 from gitml.store.external.origin import Origin, hashed
-from gitml.store.external.referenced import LearnedDigests, LinesSource, ReferencedTree
+from gitml.store.external.referenced import LearnedDigests, ReferencedTree
 from gitml.store.place.filecache import FileCache
 from gitml.store.read.reader import TreeReader
 
@@ -43,11 +42,11 @@ class Listed:
 
     Attributes:
         external: How much, and where; what the pointer will say.
-        references: Every file.
+        references: Every file; none after a rehearsal.
     """
 
     external: External
-    references: tuple[Reference, ...]
+    references: SortedReferences
 
     def source(self, ws: Workspace) -> LinesSource:
         """What is to be stored.
@@ -55,7 +54,10 @@ class Listed:
         Raises:
             InvalidInput: A path may not be registered, or two of them cannot lie in one folder.
         """
-        return LinesSource(format_references(self.references), _scratch(ws))
+        try:
+            return LinesSource(self.references.lines(), _scratch(ws))
+        finally:
+            self.references.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,28 +141,29 @@ def list_sources(
         StoreUnavailable, AccessDenied: The medium refused.
     """
     origins = _origins(ws, config)
-    found: list[Reference] = []
+    found = SortedReferences(_scratch(ws))
+    files = size_bytes = 0
     ws.progress.begin("Listing")
     try:
         for location in sources:
             origin = origins.open(location)
             for reference in origin.files():
-                if len(found) == MAX_FILES:
+                if files == MAX_FILES:
                     raise InvalidInput(
                         f"there are more than {MAX_FILES} files",
                         code="too-many-references",
                         hint="refer to parts of them in versions of their own",
                     )
-                if not dry_run and (hash or not (reference.etag or reference.version_id)):
-                    reference = hashed(origin, reference)
-                found.append(reference)
+                files += 1
+                size_bytes += reference.size_bytes
+                if not dry_run:
+                    is_known = not hash and (reference.etag or reference.version_id)
+                    found.add(reference if is_known else hashed(origin, reference))
                 ws.progress.advance(files=1, size_bytes=reference.size_bytes)
     finally:
         ws.progress.end()
-    external = External(
-        files=len(found), size_bytes=sum(one.size_bytes for one in found), sources=tuple(sources)
-    )
-    return Listed(external=external, references=tuple(found))
+    external = External(files=files, size_bytes=size_bytes, sources=tuple(sources))
+    return Listed(external=external, references=found)
 
 
 def trust_sources(ws: Workspace, config: Config, sources: Sequence[SourceUrl]) -> None:
@@ -196,9 +199,8 @@ def referenced(ws: Workspace, config: Config, pointer: Pointer, tree: TreeReader
     external = _external(pointer)
     origins = _origins(ws, config)
     origins.check(external.sources)
-    references = read_references(pointer, tree)
     return ReferencedTree(
-        references,
+        read_references(ws, pointer, tree),
         _opener(origins, external.sources),
         label=str(pointer.id),
         learned=LearnedDigests(_notes(ws, pointer, "learned")),
@@ -207,25 +209,26 @@ def referenced(ws: Workspace, config: Config, pointer: Pointer, tree: TreeReader
     )
 
 
-def read_references(pointer: Pointer, tree: TreeReader) -> list[Reference]:
+def read_references(ws: Workspace, pointer: Pointer, tree: TreeReader) -> ReferenceList:
     """What a version refers to, without asking any of the places.
 
     Raises:
         IntegrityError: It is not what the pointer says.
     """
     external, label = _external(pointer), f"{pointer.id}:{FILE}"
+
+    def judge(one: Reference) -> None:
+        if not any(location.covers(one.url) for location in external.sources):
+            raise _disagrees(pointer, f"{one.url} lies in none of the locations that its pointer names")
+
     try:
-        found = parse_references(_lines(tree), label=label)
+        found = ReferenceList(_lines(tree), label=label, scratch=_scratch(ws), judge=judge)
     except (InvalidInput, NotFound) as error:
         raise IntegrityError(
             error.message, code="bad-references", hint="register it again", context=error.context
         ) from error
-    for one in found:
-        if not any(location.covers(one.url) for location in external.sources):
-            raise _disagrees(pointer, f"{one.url} lies in none of the locations that its pointer names")
-    size_bytes = sum(one.size_bytes for one in found)
-    if (len(found), size_bytes) != (external.files, external.size_bytes):
-        raise _disagrees(pointer, f"it lists {len(found)} files of {size_bytes} bytes")
+    if (len(found), found.size_bytes) != (external.files, external.size_bytes):
+        raise _disagrees(pointer, f"it lists {len(found)} files of {found.size_bytes} bytes")
     return found
 
 
@@ -247,7 +250,7 @@ def look_at_sources(
     origins.check(external.sources)
     opener = _opener(origins, external.sources)
     contents = ReferencedTree(
-        read_references(pointer, tree),
+        read_references(ws, pointer, tree),
         opener,
         label=str(pointer.id),
         learned=LearnedDigests(_notes(ws, pointer, "learned")),

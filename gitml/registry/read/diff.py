@@ -127,7 +127,7 @@ def _files(first: tuple[Workspace, Resolved], second: tuple[Workspace, Resolved]
     if old.pointer.contents.external is None and new.pointer.contents.external is None:
         found = changes(before, after)
     else:
-        found = _changes(_listing(old, before), _listing(new, after))
+        found = _changes(_listing(*first, before), _listing(*second, after))
     return [
         FileChange(
             path=path,
@@ -143,10 +143,10 @@ def _tree(ws: Workspace, found: Resolved) -> TreeReader:
     return store.tree(root, expected=found.pointer.contents, label=str(found.id))
 
 
-def _listing(found: Resolved, tree: TreeReader) -> dict[str, _File]:
+def _listing(ws: Workspace, found: Resolved, tree: TreeReader) -> dict[str, _File]:
     """Files by path; those that a version refers to as it lists them, without asking where they lie."""
     if found.pointer.contents.external is not None:
-        return {one.path: one for one in read_references(found.pointer, tree)}
+        return {one.path: one for one in read_references(ws, found.pointer, tree)}
     return {entry.path: entry for entry in tree.entries()}
 
 

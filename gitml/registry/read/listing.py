@@ -346,7 +346,7 @@ def _files(ws: Workspace, snapshot: Snapshot, pointer: Pointer) -> tuple[ShownFi
                 digest=f"sha256:{one.sha256}" if one.sha256 else None,
                 url=str(one.url),
             )
-            for one in read_references(pointer, tree)
+            for one in read_references(ws, pointer, tree)
         )
     return tuple(
         ShownFile(path=entry.path, size_bytes=entry.size_bytes, digest=f"sha256:{entry.digest.hex()}")

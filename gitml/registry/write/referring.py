@@ -49,7 +49,8 @@ from gitml.registry.write.register import (
     result_of,
 )
 from gitml.registry.write.review import ReviewedSource
-from gitml.store.external.referenced import LinesSource, ReferencedSource, ReferencedTree
+from gitml.store.external.listed import LinesSource
+from gitml.store.external.referenced import ReferencedSource, ReferencedTree
 from gitml.store.store import Store
 
 ADOPTED = "reference"

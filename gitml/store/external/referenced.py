@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,13 +20,12 @@ from typing import Final
 
 from gitml.errors import NotFound
 from gitml.model.progress import SILENT, Progress
-from gitml.model.references import FILE, Reference
+from gitml.model.references import Reference
 from gitml.model.shown import shown
+from gitml.store.external.listed import ReferenceList, nameless, write_all
 from gitml.store.external.origin import Origin, changed
 from gitml.store.media.medium import Buffer
-from gitml.store.place.folders import translated
 from gitml.store.read.entries import FileEntry, Sink
-from gitml.store.write.source import BLOCK_BYTES as SOURCE_BLOCK_BYTES
 
 _WHOLE_BYTES: Final = 4 << 20
 _MOST_JOBS: Final = 8
@@ -83,7 +80,7 @@ class ReferencedTree:
     """The files that a version refers to.
 
     Args:
-        references: They, in path order.
+        references: They.
         origin: Opens the place of a reference; raises where that is not trusted.
         label: Names the asset in errors.
         learned: Digests that were found out by reading.
@@ -93,7 +90,7 @@ class ReferencedTree:
 
     def __init__(
         self,
-        references: Sequence[Reference],
+        references: ReferenceList,
         origin: Callable[[Reference], Origin],
         *,
         label: str,
@@ -106,7 +103,6 @@ class ReferencedTree:
         self._origin = origin
         self._learned = learned or LearnedDigests()
         self._scratch = scratch
-        self._by_path = {one.path: one for one in references}
         self._jobs = min(jobs or _MOST_JOBS, _MOST_JOBS)
 
     @property
@@ -117,7 +113,7 @@ class ReferencedTree:
     @property
     def size_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(one.size_bytes for one in self.references)
+        return self.references.size_bytes
 
     def entries(self) -> Iterator[FileEntry]:
         """Every file in path order; a file whose digest nobody knows has a stand-in for it."""
@@ -140,7 +136,7 @@ class ReferencedTree:
         Raises:
             NotFound: There is no such file.
         """
-        found = self._by_path.get(path)
+        found = self.references.find(path)
         if found is None:
             raise NotFound(
                 f"{self.label} has no file {shown(path)}",
@@ -195,10 +191,10 @@ class ReferencedTree:
         origin = self._origin(reference)
         if origin.ranged:
             return RangedFile(origin, reference, self._learned.digest(reference))
-        copy = _nameless(self._scratch)
+        copy = nameless(self._scratch)
         try:
             for block in self.blocks(reference):
-                _write(copy.fileno(), block)
+                write_all(copy.fileno(), block)
             copy.seek(0)
         except BaseException:
             copy.close()
@@ -349,69 +345,3 @@ class ReferencedSource:
     def totals(self) -> tuple[int, int]:
         """Number of files, and their bytes."""
         return self._tree.files, self._tree.size_bytes
-
-
-class LinesSource:
-    """`references.jsonl` on its way into a store, held in a nameless temporary file.
-
-    Args:
-        lines: Its lines.
-        scratch: Folder for the temporary file; None is the system's.
-    """
-
-    def __init__(self, lines: Iterable[bytes], scratch: Path | None = None) -> None:
-        self.path = FILE
-        self.digest: bytes | None = None
-        self.warnings: list[str] = []
-        self._file = _nameless(scratch)
-        self.size_bytes = 0
-        for block in _joined(lines):
-            _write(self._file.fileno(), block)
-            self.size_bytes += len(block)
-
-    def files(self) -> Iterator[LinesSource]:
-        """The one file, which is its own source."""
-        yield self
-
-    def totals(self) -> tuple[int, int]:
-        """One file, and its bytes."""
-        return 1, self.size_bytes
-
-    def blocks(self) -> Iterator[memoryview]:
-        """See :class:`gitml.store.write.source.SourceFile`."""
-        for start in range(0, self.size_bytes, SOURCE_BLOCK_BYTES):
-            wanted = min(SOURCE_BLOCK_BYTES, self.size_bytes - start)
-            yield memoryview(os.pread(self._file.fileno(), wanted, start))
-
-    def close(self) -> None:
-        """Let the temporary file go."""
-        self._file.close()
-
-
-def _nameless(folder: Path | None) -> io.FileIO:
-    """A temporary file that is gone when it is closed; in the system's folder where its own cannot be written."""
-    if folder is not None:
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryFile(buffering=0, dir=folder)
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines in blocks that are worth a system call."""
-    block = bytearray()
-    for line in lines:
-        block += line
-        if len(block) >= _WHOLE_BYTES:
-            yield bytes(block)
-            block.clear()
-    yield bytes(block)
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError as error:
-        raise translated(error, "a temporary file", "write") from error
