@@ -152,7 +152,7 @@ def _checked(
             f"{head[:12]} does not merge into {name}; both changed {', '.join(paths[:10])}{more}",
             code="merge-conflict",
             hint=f"git merge {name}, resolve, and push",
-            context={"paths": list(paths)},
+            context={"paths": list(paths), "head": head, "target": name},
         )
     case: Case = judged.case
     problems = [explained(problem, request) if request else problem for problem in judged.problems]

@@ -122,6 +122,20 @@ def test_an_older_head_does_not_speak_over_a_newer_one(
     assert f"by now, and {asked.head[:12]} was judged" in done.document["posted"]["problems"][0]
 
 
+def test_a_change_that_does_not_merge_is_said_too(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(hosted)
+    asked.check()
+    hosted.there.branch("production", "production", **{"models/digits/production.yaml": 'current: "7"\n'})
+    for name in ("BASE_REF", "REF"):
+        monkeypatch.setenv(
+            f"GITHUB_{name}", {"REF": f"refs/pull/{asked.number}/merge"}.get(name, "production")
+        )
+    done = asked.check("--json")
+    assert (done.exit_code, done.document["error"]["code"]) == (5, "merge-conflict")
+    assert len(asked.comments) == 1 and "does not merge into production" in asked.comments[0]
+    assert asked.statuses[-1] == ("gitml/check", "failed")
+
+
 def test_without_a_token_it_is_told(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked(hosted)
     ada = hosted.as_("ada")
