@@ -154,7 +154,18 @@ def decode_path(raw: bytes) -> str:
 
 
 def parse_tree(raw: RawObject, folder: str = "") -> list[TreeEntry]:
-    """Take a tree object apart; paths begin with `folder`."""
+    """Take a tree object apart; paths begin with `folder`.
+
+    Raises:
+        IntegrityError: It is no tree, or not whole.
+    """
+    try:
+        return _entries(raw, folder)
+    except ValueError as exc:  # a byte that is none of the format's, or the end too soon
+        raise IntegrityError(f"object {raw.oid} ({raw.kind}) is not a tree", code="git-object") from exc
+
+
+def _entries(raw: RawObject, folder: str) -> list[TreeEntry]:
     width = len(raw.oid) // 2
     data, position, entries = raw.data, 0, []
     prefix = f"{folder}/" if folder else ""
@@ -165,6 +176,8 @@ def parse_tree(raw: RawObject, folder: str = "") -> list[TreeEntry]:
         raw_name = data[space + 1 : end]
         name = decode_path(raw_name)
         position = end + 1 + width
+        if position > len(data):
+            raise ValueError("cut off")
         oid = data[end + 1 : position].hex()
         entries.append(TreeEntry(mode=mode, kind=kind_of(mode), oid=oid, path=prefix + name))
     return entries
@@ -178,14 +191,23 @@ def kind_of(mode: str) -> str:
 
 
 def parse_listing(raw: bytes, folder: str = "") -> list[TreeEntry]:
-    """Take the output of `ls-tree -z` apart; paths begin with `folder`."""
+    """Take the output of `ls-tree -z` apart; paths begin with `folder`.
+
+    Raises:
+        IntegrityError: It is not that.
+    """
     prefix = f"{folder}/" if folder else ""
     entries = []
     for row in raw.split(b"\0"):
         if not row:
             continue
         meta, _, name = row.partition(b"\t")
-        mode, kind, oid = meta.decode("ascii").split(" ")
+        try:
+            mode, kind, oid = meta.decode("ascii").split(" ")
+        except ValueError as exc:
+            raise IntegrityError(
+                f"git listed a tree as nobody can read: {row[:80]!r}", code="git-object"
+            ) from exc
         entries.append(TreeEntry(mode=mode, kind=kind, oid=oid, path=prefix + decode_path(name)))
     return entries
 

@@ -22,9 +22,10 @@ _SCP: Final = re.compile(
 )
 _COPIED: Final = re.compile(r"(?P<user>[^@:/\s]+)@(?P<host>[^:/@\s]+)/(?P<path>.+)\Z", re.DOTALL)
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?\Z|\[?[0-9A-Fa-f:.]+\]?\Z")
-_USERINFO: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s]*@")
+# A remote may say anything, at any length: each is tried at the start of a word only, and looks ahead so far.
+_USERINFO: Final = re.compile(r"((?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]{1,64}://)[^/@\s]{0,4096}@")
 _SECRET_QUERY: Final = re.compile(
-    r"([?&](?:[a-z_-]*(?:token|sig|signature|key|password|secret)[a-z_-]*)=)[^&\s'\"]+", re.I
+    r"([?&](?:[a-z_-]{0,32}(?:token|sig|signature|key|password|secret)[a-z_-]{0,32})=)[^&\s'\"]+", re.I
 )
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80, "ssh": 22}

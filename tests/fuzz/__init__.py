@@ -1,0 +1,1 @@
+"""Gives the readers of foreign bytes what nobody would write."""
