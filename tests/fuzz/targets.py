@@ -30,7 +30,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import version_of
 from gitml.model.pointer import Pointer
 from gitml.model.reference import AssetRef
-from gitml.model.references import Reference, format_references, parse_references
+from gitml.model.references import Reference, parse_references
 from gitml.model.request import RequestEvent
 from gitml.model.requirements import MetricRule, UnknownRuleError
 from gitml.model.source_url import SourceUrl
@@ -230,25 +230,24 @@ STATEMENT = Statement(
     tool="0.1.0",
 )
 REFERENCES = b"".join(
-    format_references(
-        [
-            Reference(
-                path="a.bin",
-                url=SourceUrl.parse("s3://bucket/a.bin"),
-                size_bytes=5,
-                etag="x",
-                version_id=None,
-                sha256=None,
-            ),
-            Reference(
-                path="b/c.bin",
-                url=SourceUrl.parse("https://example.com/c"),
-                size_bytes=7,
-                etag=None,
-                version_id="v",
-                sha256="a" * 64,
-            ),
-        ]
+    one.line()
+    for one in (
+        Reference(
+            path="a.bin",
+            url=SourceUrl.parse("s3://bucket/a.bin"),
+            size_bytes=5,
+            etag="x",
+            version_id=None,
+            sha256=None,
+        ),
+        Reference(
+            path="b/c.bin",
+            url=SourceUrl.parse("https://example.com/c"),
+            size_bytes=7,
+            etag=None,
+            version_id="v",
+            sha256="a" * 64,
+        ),
     )
 )
 _PACK = PackRef(id=b"p" * 32, size_bytes=1000, footer_bytes=50)
@@ -286,9 +285,7 @@ def _statement(data: bytes) -> None:
 
 
 def _references(data: bytes) -> None:
-    found = parse_references(io.BytesIO(data))
-    text = b"".join(format_references(found))
-    assert parse_references(io.BytesIO(text)) == found
+    assert b"".join(one.line() for one in parse_references(io.BytesIO(data))) == data
 
 
 def _framed(data: bytes) -> bytes:
