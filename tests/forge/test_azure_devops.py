@@ -128,32 +128,6 @@ def test_a_head_that_moved_is_not_voted_on(there: World) -> None:
     assert there.project.get(made.number).reviews == []
 
 
-def test_a_vote_is_cast_anew_on_a_new_head(there: World) -> None:
-    made, bob = opened(there), there.host("bob")
-    bob.approve(made.number, head=made.head, comment=None)
-    moved = there.branch("feature", "production", other="text")
-    bob.approve(made.number, head=moved, comment=None)
-    bob.approve(made.number, head=moved, comment=None)
-    assert [(one.head, one.stands) for one in bob.reviews(made.number)] == [(made.head, False), (moved, True)]
-
-
-def test_a_vote_that_fell_on_another_head_is_taken_back(
-    there: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, bob = opened(there), there.host("bob")
-    review = there.project.review
-
-    def late(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.undo()
-        there.branch("feature", "production", other="text")
-        return review(*arguments, **more)
-
-    monkeypatch.setattr(there.project, "review", late)
-    with pytest.raises(Conflict):
-        bob.approve(made.number, head=made.head, comment=None)
-    assert not any(one.stands for one in bob.reviews(made.number))
-
-
 PULL = {
     "lastMergeSourceCommit": {"commitId": "h1"},
     "creationDate": "2026-01-01T00:00:00Z",
