@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from gitml.forge.base import RequestState, ReviewKind
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
-from gitml.forge.rest import number_in, text_in
+from gitml.forge.rest import number_in, text_in, time_in, words_in
 
 WIP: Final = "WIP: "
 _WIP: Final = re.compile(r"(?:WIP:|\[WIP\])\s*", re.IGNORECASE)
@@ -21,7 +20,9 @@ def account_of(user: Any) -> Account:
     if user is None:
         return Account(login="Ghost", name="Ghost")
     login = text_in(user, "login")
-    return Account(login=login, name=user.get("full_name") or login, email=user.get("email") or None)
+    return Account(
+        login=login, name=words_in(user, "full_name") or login, email=words_in(user, "email") or None
+    )
 
 
 def state_of(pull: Any) -> RequestState:
@@ -51,24 +52,27 @@ def request_of(pull: Any) -> HostedRequest:
     state, head = state_of(pull), pull["head"]
     is_merged = state is RequestState.MERGED
     merger = pull.get("merged_by")
-    # Where the branch is gone, `ref` names what Gitea keeps of it.
-    branch = head["label"] if text_in(head, "ref").startswith("refs/") and head["label"] else head["ref"]
+    title = text_in(pull, "title")
+    match = _WIP.match(title)
+    ref, label = text_in(head, "ref"), words_in(head, "label")
     return HostedRequest(
         number=number_in(pull, "number"),
         state=state,
-        branch=branch,
+        branch=label
+        if ref.startswith("refs/") and label
+        else ref,  # a branch that is gone is named by the label
         target=text_in(pull["base"], "ref"),
         head=text_in(head, "sha"),
-        base=pull["base"].get("sha") or None,
+        base=words_in(pull["base"], "sha") or None,
         author=account_of(pull["user"]),
-        title=_WIP.sub("", pull["title"], count=1) if _WIP.match(pull["title"]) else pull["title"],
-        body=pull.get("body") or "",
+        title=title if match is None else title[match.end() :],
+        body=words_in(pull, "body"),
         draft=is_draft(pull),
-        opened=_time(pull, "created_at"),
-        updated=_time(pull, "updated_at"),
+        opened=time_in(pull, "created_at"),
+        updated=time_in(pull, "updated_at"),
         url=text_in(pull, "html_url"),
-        merged_commit=(pull.get("merge_commit_sha") or None) if is_merged else None,
-        merged=_time(pull, "merged_at") if is_merged and pull.get("merged_at") else None,
+        merged_commit=(words_in(pull, "merge_commit_sha") or None) if is_merged else None,
+        merged=time_in(pull, "merged_at") if is_merged and pull.get("merged_at") else None,
         merged_by=account_of(merger) if is_merged and merger else None,
     )
 
@@ -82,9 +86,9 @@ def review_of(review: Any) -> HostedReview | None:
     return HostedReview(
         kind=kind,
         actor=account_of(review["user"]),
-        head=review.get("commit_id") or "",
-        time=_time(review, "submitted_at"),
-        comment=review.get("body") or "",
+        head=words_in(review, "commit_id"),
+        time=time_in(review, "submitted_at"),
+        comment=words_in(review, "body"),
         stands=is_official and not is_dismissed,
         why_not=""
         if is_official or is_dismissed
@@ -95,7 +99,3 @@ def review_of(review: Any) -> HostedReview | None:
 def commit_logins(commit: Any) -> list[str]:
     """Whose accounts made a commit, as far as the forge knows."""
     return [account_of(commit[role]).login for role in ("author", "committer") if commit.get(role)]
-
-
-def _time(value: Any, key: str) -> datetime:
-    return datetime.fromisoformat(text_in(value, key)).astimezone(UTC)

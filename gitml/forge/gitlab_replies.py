@@ -16,7 +16,7 @@ from gitml.forge.by_requests import lost
 from gitml.forge.gitlab_text import shown, without_draft
 from gitml.forge.hosting import Account, HostedRequest, HostedReview
 from gitml.forge.patience import Failed
-from gitml.forge.rest import NO_ANSWER, attempted, number_in, said_in, text_in
+from gitml.forge.rest import NO_ANSWER, attempted, number_in, said_in, text_in, time_in, words_in
 
 T = TypeVar("T")
 _STATES: Final = {"merged": RequestState.MERGED, "closed": RequestState.CLOSED}
@@ -72,7 +72,7 @@ def account_of(user: Any) -> Account:
     if user is None:
         return Account(login="ghost", name="ghost")
     login = text_in(user, "username")
-    return Account(login=login, name=user.get("name") or login, email=user.get("email") or None)
+    return Account(login=login, name=words_in(user, "name") or login, email=words_in(user, "email") or None)
 
 
 def state_of(pull: Mapping[str, Any]) -> RequestState:
@@ -95,32 +95,27 @@ def request_of(pull: Mapping[str, Any]) -> HostedRequest:
     state = state_of(pull)
     is_merged, is_draft = state is RequestState.MERGED, bool(pull.get("draft"))
     merger = pull.get("merge_user") or pull.get("merged_by")
-    head = text_in(pull, "sha")
+    head, title = text_in(pull, "sha"), text_in(pull, "title")
     return HostedRequest(
         number=number_in(pull, "iid"),
         state=state,
         branch=text_in(pull, "source_branch"),
         target=text_in(pull, "target_branch"),
         head=head,
-        base=(pull.get("diff_refs") or {}).get("start_sha") or None,
+        base=words_in(pull.get("diff_refs") or {}, "start_sha") or None,
         author=account_of(pull["author"]),
-        title=without_draft(pull["title"]) if is_draft else pull["title"],
-        body=shown(pull.get("description") or ""),
+        title=without_draft(title) if is_draft else title,
+        body=shown(words_in(pull, "description")),
         draft=is_draft,
         opened=time_in(pull, "created_at"),
         updated=time_in(pull, "updated_at"),
         url=text_in(pull, "web_url"),
-        merged_commit=(pull.get("merge_commit_sha") or pull.get("squash_commit_sha") or head)
+        merged_commit=(words_in(pull, "merge_commit_sha") or words_in(pull, "squash_commit_sha") or head)
         if is_merged
         else None,
         merged=time_in(pull, "merged_at") if is_merged and pull.get("merged_at") else None,
         merged_by=account_of(merger) if is_merged and merger else None,
     )
-
-
-def time_in(value: Mapping[str, Any], key: str) -> datetime:
-    """A time that has to be there."""
-    return datetime.fromisoformat(text_in(value, key)).astimezone(UTC)
 
 
 # Reviews -----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from urllib.error import URLError
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -27,7 +28,9 @@ MAX_REPLY_BYTES: Final = 32 * 1024 * 1024
 _BLOCK_BYTES: Final = 64 * 1024
 _MOST_REDIRECTS: Final = 3
 _LONGEST_REPLY: Final = 4  # times the time that one read of it may take
-_NOT_THE_API: Final = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError)
+_NOT_THE_API: Final = (
+    TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError,
+)  # fmt: skip
 NO_ANSWER: Final = "an answer that is none of its API"
 
 
@@ -164,6 +167,24 @@ def text_in(value: Any, key: str) -> str:
     return found
 
 
+def words_in(value: Any, key: str) -> str:
+    """A text that may be missing, nothing or empty."""
+    found = value.get(key)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise TypeError(f"no text at {key}")
+    return found
+
+
+def time_in(value: Any, key: str) -> datetime:
+    """A time with its zone, which has to be in an object; in UTC."""
+    found = datetime.fromisoformat(text_in(value, key))
+    if found.tzinfo is None:
+        raise TypeError(f"no zone at {key}")
+    return found.astimezone(UTC)
+
+
 def items_of(body: Any) -> list[Any]:
     """A list that has to be the whole body."""
     if not isinstance(body, list):
@@ -210,8 +231,10 @@ def _answer(status: int, headers: Mapping[str, str], data: bytes) -> Answer:
 def _lost(error: Exception) -> Failed:
     """Why there was no reply; what never reached the forge is told apart."""
     reason = error.reason if isinstance(error, URLError) else error
-    if isinstance(reason, ssl.SSLError):
+    if isinstance(reason, ssl.SSLCertVerificationError):
         return Failed(None, "its certificate is not trusted", sent=False)
+    if isinstance(reason, ssl.SSLError):
+        return Failed(None, "no secure connection", sent=False)
     if isinstance(reason, ConnectionRefusedError | socket.gaierror):
         return Failed(None, "no connection", sent=False)
     if isinstance(reason, TimeoutError):

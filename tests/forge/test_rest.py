@@ -17,7 +17,7 @@ from gitml.errors import InvalidInput, StoreUnavailable
 from gitml.forge import rest
 from gitml.forge.access import Access, Place, Token
 from gitml.forge.patience import Failed, Patience, Words
-from gitml.forge.rest import Rest, number_in, path_of, said_in, text_in
+from gitml.forge.rest import Rest, number_in, path_of, said_in, text_in, time_in
 
 WORDS = Words(forge="Forge (example.com)", rights="to write", token="set IT")
 
@@ -180,6 +180,27 @@ def test_what_was_never_sent_is_told_apart() -> None:
     with pytest.raises(Failed) as caught:
         rest_of(port).call("POST", "/x", body={})
     assert not caught.value.sent and caught.value.said == "no connection"
+
+
+def test_a_connection_that_is_not_secure_is_none(server: Server) -> None:
+    api = rest_of(server.http.server_port)
+    api._api_url = api._api_url.replace("http:", "https:")
+    with pytest.raises(Failed) as caught:
+        api.call("POST", "/x", body={})
+    assert not caught.value.sent and caught.value.said == "no secure connection"
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"), [("2026-01-02T03:04:05Z", 3), ("2026-01-02T03:04:05.123+02:00", 1), ("2026-01-02T03:04:05", None),
+                       ("0001-01-01T00:00:00+14:00", None), ("yesterday", None), ("", None), (3, None)],
+)  # fmt: skip
+def test_a_time_has_a_zone(server: Server, api: Rest, text: Any, hour: int | None) -> None:
+    server.says(200, json.dumps({"at": text}).encode())
+    if hour is not None:
+        assert api.read("x", lambda: time_in(api.call("GET", "/x").body, "at")).hour == hour
+    else:
+        with pytest.raises(StoreUnavailable):
+            api.read("x", lambda: time_in(api.call("GET", "/x").body, "at"))
 
 
 def test_no_answer_in_time(server: Server) -> None:
