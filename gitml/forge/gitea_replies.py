@@ -55,12 +55,12 @@ def request_of(pull: Any) -> HostedRequest:
     title = text_in(pull, "title")
     match = _WIP.match(title)
     ref, label = text_in(head, "ref"), words_in(head, "label")
+    if ref.startswith("refs/") and label:  # the branch is gone
+        ref = label
     return HostedRequest(
         number=number_in(pull, "number"),
         state=state,
-        branch=label
-        if ref.startswith("refs/") and label
-        else ref,  # a branch that is gone is named by the label
+        branch=ref,
         target=text_in(pull["base"], "ref"),
         head=text_in(head, "sha"),
         base=words_in(pull["base"], "sha") or None,
