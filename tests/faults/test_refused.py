@@ -109,6 +109,9 @@ REFUSALS = {
         "ceph", variables(AWS_ACCESS_KEY_ID="NOBODY"), 10, "access-denied", ("403", "AWS_ACCESS_KEY_ID")
     ),
     "ceph-no-keys": Refusal("ceph", NO_KEYS, 10, "no-credentials", ("AWS_ACCESS_KEY_ID",)),
+    "ceph-no-profile": Refusal(
+        "ceph", variables(AWS_PROFILE="nope"), 10, "no-credentials", ("nope", "correct AWS_PROFILE")
+    ),
     "ceph-no-bucket": Refusal("ceph", no_bucket, 7, "bucket-missing", ("no such bucket", "create the bucket")),
     "ceph-forbidden-verb": Refusal(
         "ceph", only_reads, 10, "access-denied", ("PutObject", "403", "s3:PutObject"), reads=False
@@ -207,6 +210,7 @@ def refused(ran: Ran, exit_code: int, code: str, words: tuple[str, ...]) -> None
         assert word in said, f"{word!r} is not in: {said}"
     assert "\n" not in error["message"]
     assert "StorageErrorCode" not in said
+    assert "None" not in said
     for secret in ("wrong-secret-99", READER[1], AZURITE_KEY, "sig="):
         assert secret not in ran.stdout + ran.stderr
 

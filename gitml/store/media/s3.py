@@ -57,6 +57,10 @@ _HINTS: Final[Mapping[str, str]] = {
     "403": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
     "AccessDenied": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
 }
+_NO_KEYS_HINT: Final = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with the AWS CLI"
+)
+_NO_PROFILE_HINT: Final = "correct AWS_PROFILE, or add the profile to the AWS configuration"
 _NO_CREDENTIALS: Final = (
     sdk.NoCredentialsError,
     sdk.PartialCredentialsError,
@@ -280,7 +284,7 @@ def _refusal(error: sdk.ClientError) -> Failure:
     details: Mapping[str, Any] = error.response.get("Error", {})
     answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     code, status = str(details.get("Code", "")), int(answer.get("HTTPStatusCode", 0))
-    reason = f"{status} {code} {details.get('Message', '')}".strip()
+    reason = f"{status} {code} {details.get('Message') or ''}".strip()
     hint = _HINTS.get(code) or _HINTS.get(str(status))
     if code == "NoSuchBucket":
         return Failure(
@@ -333,7 +337,7 @@ def _trouble(error: BaseException) -> Failure | None:
             kind=FailureKind.DENIED,
             reason=str(error),
             code="no-credentials",
-            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with the AWS CLI",
+            hint=_NO_PROFILE_HINT if isinstance(error, sdk.ProfileNotFound) else _NO_KEYS_HINT,
         )
     if isinstance(error, sdk.SSLError | aiohttp.ClientSSLError):
         return Failure(
