@@ -1,6 +1,6 @@
 """The registry as one commit holds it: which versions there are, and what each file says.
 
-Reads git objects only, so it works the same on any branch, in a bare or a shallow repository, and whatever
+Only reads git, and objects alone, so it works the same on any branch, in a bare or a shallow repository, and whatever
 the work tree looks like.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitml._lazy import LazyModule
 from gitml.errors import GitMLError, InvalidInput, NotFound
-from gitml.git.repository import Repository
+from gitml.git.reading import ReadableRepository
 from gitml.git.types import TreeEntry
 from gitml.model.config import Config
 from gitml.model.names import AssetId, Version, VersionId, version_of
@@ -43,7 +43,7 @@ class Snapshot:
         commit: Commit id.
     """
 
-    def __init__(self, repo: Repository, folder: str, commit: str) -> None:
+    def __init__(self, repo: ReadableRepository, folder: str, commit: str) -> None:
         self._repo = repo
         self._folder = folder
         self.commit = commit
