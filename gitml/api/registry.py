@@ -213,18 +213,18 @@ class Registry:
                 offline=offline,
                 dry_run=dry_run,
             )
-            return replace(result, pushed=_sync.push(self._open())) if push and not dry_run else result
-        result = _register.register(
-            ws,
-            asset_id,
-            [Path(path) for path in paths],
-            given,
-            branch=branch,
-            offline=offline,
-            follow_links=follow_links,
-            query=query,
-            dry_run=dry_run,
-        )
+        else:
+            result = _register.register(
+                ws,
+                asset_id,
+                [Path(path) for path in paths],
+                given,
+                branch=branch,
+                offline=offline,
+                follow_links=follow_links,
+                query=query,
+                dry_run=dry_run,
+            )
         if push and not dry_run:
             return replace(result, pushed=_sync.push(self._open()))
         return result

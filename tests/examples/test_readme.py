@@ -31,3 +31,12 @@ def test_links_lead_somewhere() -> None:
     for page in pages:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_files_of_the_source_that_pages_name_exist() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for path in re.findall(
+            r"`((?:gitml|schemas|tests|examples)/(?:[\w/.-]*(?:/|\.\w+))?)`", page.read_text(encoding="utf-8")
+        ):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
