@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gitml.registry.write import edit as _edit
     from gitml.registry.write import referring as _referring
     from gitml.registry.write import register as _register
+    from gitml.registry.write import registered as _registered
 else:
     _names = LazyModule("gitml.model.names")
     _where = LazyModule("gitml.model.where")
@@ -151,7 +152,7 @@ class Registry:
         sql: str | None = None,
         connection: str | None = None,
         dry_run: bool = False,
-    ) -> _register.Registered:
+    ) -> _registered.Registered:
         """Make the contents of `paths` the next version: bytes to the store, then one commit.
 
         Equal contents and equal given fields change nothing (`created` is False).

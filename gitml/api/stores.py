@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gitml.registry.others import addresses as _addresses
     from gitml.registry.others import opening as _others
     from gitml.registry.write import referring as _referring
-    from gitml.registry.write import register as _register
+    from gitml.registry.write import registered as _registered
 else:
     _checking = LazyModule("gitml.registry.care.checking")
     _garbage = LazyModule("gitml.registry.care.garbage")
@@ -118,7 +118,7 @@ class Stores:
         """Unique and shared bytes of each version in a store."""
         return _stored.du(self._ws, name)
 
-    def adopt(self, ref: str, *, dry_run: bool = False) -> _register.Registered:
+    def adopt(self, ref: str, *, dry_run: bool = False) -> _registered.Registered:
         """Copy the data that a version refers to into the store, as the asset's next version.
 
         It gets the fields of the version it was copied from, which becomes its input. The bytes stream through this

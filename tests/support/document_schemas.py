@@ -49,7 +49,7 @@ from gitml.registry.setup.pipelines import Pipeline
 from gitml.registry.share.outgoing import Hooked
 from gitml.registry.share.sync import Pulled, Pushed
 from gitml.registry.write.edit import Edited
-from gitml.registry.write.register import Registered
+from gitml.registry.write.registered import Registered
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "json"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

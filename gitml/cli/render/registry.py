@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gitml.registry.setup.initialise import Initialised
     from gitml.registry.sql.query import Queried
     from gitml.registry.write.edit import Edited
-    from gitml.registry.write.register import Registered, RegisterPlan
+    from gitml.registry.write.registered import Registered, RegisterPlan
 
 _MAX_FILES = 40
 _MAX_VALUE = 48

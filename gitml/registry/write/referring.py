@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitml.errors import UsageError
 from gitml.model.config import Config
-from gitml.model.names import AssetId, Version, VersionId, next_integer
+from gitml.model.names import AssetId, Version
 from gitml.model.pointer import External
 from gitml.model.redact import redact
 from gitml.model.shown import shown
@@ -38,17 +38,14 @@ from gitml.registry.write.numbering import (
     refuse_taken,
 )
 from gitml.registry.write.register import (
-    Registered,
-    RegisterPlan,
-    Target,
     commit_version,
     compared,
     contents_in,
     earlier_trees,
-    find_target,
-    result_of,
 )
+from gitml.registry.write.registered import Registered, planned, result_of
 from gitml.registry.write.review import ReviewedSource
+from gitml.registry.write.target import Target, find_target
 from gitml.store.external.listed import LinesSource
 from gitml.store.external.referenced import ReferencedSource, ReferencedTree
 from gitml.store.store import Store
@@ -228,31 +225,14 @@ def _register(
 
 
 def _planned(draft: _Draft, external: External | None, read: External | None) -> Registered:
-    given = draft.given
-    if given.version is not None:
-        version = Version.parse(given.version)
-    else:
-        version = bumped(given, draft.existing) if given.bump else next_integer(draft.existing)
-    plan = RegisterPlan(
-        ref=VersionId(asset=draft.asset, version=version),
-        branch=draft.target.branch,
-        new_branch=draft.target.is_new,
-        store=draft.store_name,
+    return planned(
+        draft.asset,
+        draft.given,
+        draft.target,
+        draft.existing,
+        draft.store_name,
+        draft.warnings,
         files=read.files if read else 0,
         size_bytes=read.size_bytes if read else 0,
-        warnings=tuple(draft.warnings),
         external=Elsewhere.of(external),
-    )
-    return Registered(
-        ref=plan.ref,
-        created=False,
-        branch=plan.branch,
-        commit=None,
-        digest=None,
-        files=plan.files,
-        size_bytes=plan.size_bytes,
-        store=plan.store,
-        warnings=plan.warnings,
-        plan=plan,
-        external=plan.external,
     )

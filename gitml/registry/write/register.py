@@ -10,21 +10,17 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from gitml.errors import Conflict, NotFound, PolicyRefused, UsageError
-from gitml.git.names import check_branch
-from gitml.git.types import Operation
-from gitml.model.names import AssetId, Version, VersionId, next_integer
+from gitml.errors import Conflict
+from gitml.model.names import AssetId, VersionId
 from gitml.model.pointer import Contents, Pointer
-from gitml.registry.committing import HEADS, commit_on
-from gitml.registry.external.contents import Elsewhere
-from gitml.registry.share.sync import Pushed
-from gitml.registry.snapshot import CONFIG_FILE, POINTER_FILE, Snapshot
-from gitml.registry.sql.query import Answer, Queried, Query, answered
-from gitml.registry.stores import DEFAULT, EMBEDDED
-from gitml.registry.workspace import REMOTES, Workspace
+from gitml.registry.committing import commit_on
+from gitml.registry.snapshot import POINTER_FILE, Snapshot
+from gitml.registry.sql.query import Answer, Query, answered
+from gitml.registry.stores import EMBEDDED
+from gitml.registry.workspace import Workspace
 from gitml.registry.write.drafting import Given, dirty_warning, draft_pointer, says_nothing_new
 from gitml.registry.write.numbering import (
     bumped,
@@ -34,88 +30,14 @@ from gitml.registry.write.numbering import (
     refuse_confusable,
     refuse_taken,
 )
+from gitml.registry.write.registered import Registered, planned, result_of
 from gitml.registry.write.review import ReviewedSource
-from gitml.store.store import Root, RootKey, Store, WriteStats, WrittenTree
+from gitml.registry.write.target import Target, find_target
+from gitml.store.store import Root, RootKey, Store, WrittenTree
 from gitml.store.write.source import FolderSource, Source
 from gitml.store.write.sourcecache import SourceCache
 
 _SOURCES_KEPT = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterPlan:
-    """What `register` would do; made without reading contents.
-
-    Attributes:
-        ref: The version it would make, unless the contents equal the newest one's.
-        branch: Branch that gets the commit.
-        new_branch: Whether that branch has to be made.
-        store: Store that gets the bytes.
-        files, size_bytes: What would be read.
-        warnings: What a person should know.
-        external: What would be referred to and left where it is.
-        query: What would be asked, where a database gives the contents.
-    """
-
-    ref: VersionId
-    branch: str
-    new_branch: bool
-    store: str
-    files: int
-    size_bytes: int
-    warnings: tuple[str, ...]
-    external: Elsewhere | None = None
-    query: Queried | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """What `register` did.
-
-    Attributes:
-        ref: The version.
-        created: False where an equal version was there already and nothing was written to git.
-        branch: Branch that holds it.
-        commit: Commit that holds it.
-        digest: Tree digest of the contents.
-        files, size_bytes: The contents.
-        new_bytes: Bytes that the store did not have.
-        reused_bytes: Bytes that deduplication found in the store.
-        stored_bytes: Bytes written to the store, after compression.
-        store: Store that has them; `embedded` until `gitml push` sends them.
-        warnings: What a person should know.
-        external: What is referred to and stays where it is; the contents are the list of it.
-        plan: Set on a dry run, where nothing above it was done.
-        pushed: What pushing afterwards did, where asked for.
-        query: What was asked, where a database gave the contents.
-    """
-
-    ref: VersionId
-    created: bool
-    branch: str
-    commit: str | None
-    digest: str | None
-    files: int
-    size_bytes: int
-    new_bytes: int = 0
-    reused_bytes: int = 0
-    stored_bytes: int = 0
-    store: str = DEFAULT
-    warnings: tuple[str, ...] = ()
-    external: Elsewhere | None = None
-    plan: RegisterPlan | None = None
-    pushed: Pushed | None = None
-    query: Queried | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where the commit goes: a branch, its tip, and what that holds."""
-
-    branch: str
-    tip: str
-    is_new: bool
-    snapshot: Snapshot
 
 
 def register(
@@ -169,7 +91,15 @@ def register(
         bumped(given, existing)
     warnings = [*dirty_warning(draft)]
     if dry_run:
-        return _planned(asset, given, target, existing, source, store_name, warnings, query)
+        files = size_bytes = 0
+        for file in source.files() if query is None else ():
+            files, size_bytes = files + 1, size_bytes + file.size_bytes
+        warnings += source.warnings
+        asked = None if query is None else query.facts()
+        return planned(
+            asset, given, target, existing, store_name, warnings,
+            files=files, size_bytes=size_bytes, query=asked,
+        )  # fmt: skip
     newest = compared(target.snapshot, asset, given)
     earlier = earlier_trees(ws, newest, store)
     queried = None
@@ -227,63 +157,6 @@ def _source_cache(ws: Workspace, locations: Sequence[Path]) -> SourceCache:
     return SourceCache(folder / hashlib.sha256(name).hexdigest()[:32])
 
 
-def find_target(ws: Workspace, branch: str | None) -> Target:
-    """Where a version is to be committed.
-
-    Raises:
-        UsageError: There is no branch to commit to.
-        Conflict: A merge or the like is in progress on it.
-        PolicyRefused: It is a stage.
-    """
-    head = ws.repo.head()
-    if branch is not None:
-        check_branch(branch)
-    if branch is None:
-        if head.branch is None or head.operation in (Operation.REBASE, Operation.BISECT):
-            raise UsageError(
-                "HEAD is detached: there is no branch to commit to"
-                if head.branch is None
-                else "a rebase is in progress: there is no branch to commit to",
-                code="no-branch",
-                hint="--branch NAME",
-            )
-        branch = head.branch
-    if branch == head.branch and head.operation is not None:
-        raise Conflict(
-            f"a {head.operation.value} is in progress on {branch}",
-            code="operation-in-progress",
-            hint=f"finish it, or git {head.operation.value} --abort",
-        )
-    tip = ws.repo.refs(HEADS + branch).get(HEADS + branch)
-    snapshot = ws.head() if head.commit else None
-    if tip is None:
-        if snapshot is None:
-            raise NotFound("this repository has no commit yet", code="no-commit", hint="gitml init")
-        tracking = f"{REMOTES}{ws.remote}/{branch}"
-        start = ws.repo.refs(tracking).get(tracking) or ws.default_tip(snapshot.config).commit
-        found = Target(branch=branch, tip=start, is_new=True, snapshot=ws.at(start))
-    else:
-        found = Target(branch=branch, tip=tip, is_new=False, snapshot=ws.at(tip))
-    _refuse_stage(found.snapshot, branch)
-    return found
-
-
-def _refuse_stage(snapshot: Snapshot, branch: str) -> None:
-    try:
-        stages = snapshot.config.stages
-    except NotFound as error:
-        raise NotFound(
-            f"{CONFIG_FILE} is not committed on {branch}", code="no-registry", hint="gitml init"
-        ) from error
-    if branch in stages:
-        raise PolicyRefused(
-            f"{branch} is a stage: versions reach it by promotion only",
-            code="stage-is-protected",
-            hint=f"gitml register … --branch working/NAME, then gitml promote TYPE/NAME -t {branch}",
-            context={"reasons": [f"{branch} is a stage"]},
-        )
-
-
 def compared(snapshot: Snapshot, asset: AssetId, given: Given) -> Pointer | None:
     """The version that decides whether there is anything new: the named one, else the newest."""
     versions = snapshot.versions(asset)
@@ -332,75 +205,8 @@ def commit_version(ws: Workspace, target: Target, pointer: Pointer, copies: Mapp
     return commit_on(ws.repo, target.branch, target.tip, on, message)
 
 
-def _planned(
-    asset: AssetId,
-    given: Given,
-    target: Target,
-    existing: Sequence[Version],
-    source: FolderSource,
-    store_name: str,
-    warnings: Sequence[str],
-    query: Query | None,
-) -> Registered:
-    if given.version is not None:
-        version = Version.parse(given.version)
-    else:
-        version = bumped(given, existing) if given.bump else next_integer(existing)
-    files = size_bytes = 0
-    for file in source.files() if query is None else ():
-        files, size_bytes = files + 1, size_bytes + file.size_bytes
-    plan = RegisterPlan(
-        ref=VersionId(asset=asset, version=version),
-        branch=target.branch,
-        new_branch=target.is_new,
-        store=store_name,
-        files=files,
-        size_bytes=size_bytes,
-        warnings=(*warnings, *source.warnings),
-        query=None if query is None else query.facts(),
-    )
-    return Registered(
-        ref=plan.ref,
-        created=False,
-        branch=plan.branch,
-        commit=None,
-        digest=None,
-        files=files,
-        size_bytes=size_bytes,
-        store=store_name,
-        warnings=plan.warnings,
-        plan=plan,
-        query=plan.query,
-    )
-
-
 def _unchanged(
     pointer: Pointer, target: Target, written: WrittenTree, store_name: str, warnings: Sequence[str]
 ) -> Registered:
     holder = store_name if store_name == EMBEDDED else pointer.contents.store
     return replace(result_of(pointer, target, target.tip, written.stats, holder, warnings), created=False)
-
-
-def result_of(
-    pointer: Pointer,
-    target: Target,
-    commit: str,
-    stats: WriteStats,
-    store_name: str,
-    warnings: Sequence[str],
-) -> Registered:
-    """What is said of a version that was committed."""
-    return Registered(
-        ref=pointer.id,
-        created=True,
-        branch=target.branch,
-        commit=commit,
-        digest=str(pointer.contents.digest),
-        files=stats.files,
-        size_bytes=stats.size_bytes,
-        new_bytes=stats.new_bytes,
-        reused_bytes=stats.reused_bytes,
-        stored_bytes=stats.stored_bytes,
-        store=store_name,
-        warnings=tuple(warnings),
-    )
