@@ -12,6 +12,7 @@ from support.trees import digest
 
 from gitml.store.place.filecache import FileCache
 from gitml.store.place.placing import scan
+from gitml.store.read.entries import Entries, FileEntry
 
 
 def recorded(folder: Path, files: dict[str, bytes], cache_file: Path) -> FileCache:
@@ -189,3 +190,31 @@ def test_it_remembers_across_saves_what_a_dictionary_remembers(operations, tmp_p
         path: [expected, ours, expected == found] for path, (expected, found, ours) in model.items()
     }
     assert len(cache) == len(model)
+
+
+def test_what_is_intended_is_known_again_after_a_kill_until_it_is_settled(tmp_path: Path) -> None:
+    files = [FileEntry(path=path, size_bytes=1, digest=digest(path.encode())) for path in ("a", "b", "c/d")]
+    cache = FileCache(tmp_path / "cache")
+    cache.intend(Entries(files[:1]))
+    cache.intend(Entries(files[1:]))
+    cache.save()
+    again = FileCache.load(tmp_path / "cache")
+    for known in (cache, again):
+        assert sorted(known.paths()) == ["a", "b", "c/d"]
+        assert all(known.wrote(file.path) and known.may_replace(file.path, file.digest) for file in files)
+        assert not known.may_replace("a", digest(b"b")) and not known.wrote("c")
+    again.forget("b")
+    again.settle()
+    again.save()
+    assert not list(FileCache.load(tmp_path / "cache").paths())
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=5), st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32)))
+)
+def test_entries_are_a_list(rows: list[tuple[str, int, bytes]]) -> None:
+    files = [FileEntry(path=path, size_bytes=size, digest=sha) for path, size, sha in rows]
+    entries = Entries(files)
+    assert list(entries) == files and entries[1:] == files[1:] and bool(entries) == bool(files)
+    assert not files or entries[-1] == files[-1]
+    assert entries.size_bytes == sum(size for _, size, _ in rows)
