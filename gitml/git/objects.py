@@ -6,6 +6,7 @@ NUL, so that no text can become a second request, and none of it is ever an argu
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import threading
@@ -259,6 +260,9 @@ def _person(raw: bytes) -> Person:
 
 def _decode(raw: bytes, encoding: str) -> str:
     try:
+        # These two take time that grows with the square of the text, and no commit is written in them.
+        if codecs.lookup(encoding).name in ("idna", "punycode"):
+            raise LookupError(encoding)
         return raw.decode(encoding)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):
         return raw.decode("utf-8", "replace")

@@ -95,8 +95,8 @@ def _check_place(text: str, user: str | None, host: str, path: str) -> None:
         raise _refused(text, "the host is not a host name")
     if user is not None and (user.startswith("-") or _CONTROL.search(user)):
         raise _refused(text, "the user name starts with '-'")
-    if not path or path.startswith("-") or _CONTROL.search(unquote(path)):
-        raise _refused(text, "the path is empty, starts with '-' or hides control characters")
+    if not path or path.startswith(("-", ":")) or _CONTROL.search(unquote(path)):
+        raise _refused(text, "the path is empty, starts with '-' or ':', or hides control characters")
 
 
 def _refused(text: str, why: str) -> InvalidInput:

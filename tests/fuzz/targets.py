@@ -415,7 +415,7 @@ def _zip(**members: bytes) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
-            archive.writestr(name.replace("__", "/"), data)
+            archive.writestr(name, data)
     return stream.getvalue()
 
 
@@ -596,8 +596,8 @@ TARGETS: dict[str, Target] = {
             "zip",
             _looked_into("models", "a.pt"),
             (
-                _zip(archive__data__pkl=_PICKLE, archive__version=b"3"),
-                _zip(config__json=b'{"class_name": "Lambda"}'),
+                _zip(**{"archive/data.pkl": _PICKLE, "archive/version": b"3"}),
+                _zip(**{"config.json": b'{"class_name": "Lambda"}'}),
             ),
             (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\xff\xff\xff\xff"),
         ),

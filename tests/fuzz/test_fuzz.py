@@ -18,8 +18,21 @@ INPUTS = 300
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 SECONDS = int(os.environ.get("GITML_TEST_FUZZ_S", "60"))
 TESTS = Path(__file__).parents[1]
+
+
+def _commit_in(encoding: bytes, body: bytes = b"Text") -> bytes:
+    head, _, _ = TARGETS["git-commit"].seeds[0].partition(b"\n\n")
+    return head.replace(b"ISO-8859-1", encoding) + b"\n\n" + body
+
+
 FOUND: dict[str, list[bytes]] = {
-    "git-url": [b"g:/h:0org-repo." + b"gi" * 32_000],
+    "git-url": [b"g:/h:0org-repo." + b"gi" * 32_000, b"g@h/:/h"],
+    "git-commit": [
+        _commit_in(b"\x01\x00\x00"),
+        _commit_in(b"punycode", b"-" + b"9" * 60_000),
+        _commit_in(b"idna", b"a." * 30_000),
+    ],
+    "zip": [TARGETS["zip"].seeds[1].replace(b"config.json", b"\0" * 11)],
     "git-words": [b"remote: " + b"a" * 65_000, b"x?" + b"token" * 13_000, b"remote: " + b"http://" * 9_000],
     "git-tree": [b"1006", b"100644 a\0short", b"\xca0644 a\0" + b"1" * 20],
     "git-listing": [b"100644 ", b"100644 blob 1 1\ta\0", b"100644 \xe2lob 1\ta\0"],

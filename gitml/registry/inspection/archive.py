@@ -107,6 +107,8 @@ def _check_table(stream: BinaryIO, size_bytes: int) -> None:
 def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
     names: set[str] = set()
     for member in members:
+        if not member.filename:
+            raise UninspectableError("a member has no name")
         folded = member.filename.casefold()
         if folded in names:
             raise UninspectableError(f"two members are called {member.filename}")
