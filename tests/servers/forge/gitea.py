@@ -320,7 +320,7 @@ def _edit(call: Call, user: User) -> Reply:
 @route(ROUTES, "POST", _PULL + "/merge")
 def _merge(call: Call, user: User) -> Reply:
     project, request = _pull_of(call, user)
-    # Since 1.26 the names are snake_case, and the old ones are understood too.
+    # Newer servers name them in snake_case, and understand the old names too; Forgejo knows the old ones.
     said = {_MERGE_FIELDS.get(name, name): value for name, value in call.json.items()}
     if request.state is State.MERGED:
         return Reply(status=405, body=_said(""))
