@@ -262,6 +262,34 @@ def test_a_missing_bucket(there: Place) -> None:
         assert caught.value.code == "bucket-missing"
 
 
+def test_credentials_that_another_process_renewed_are_read_in_mid_transfer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token runs out while packs are sent: the write goes on with what the shared file says by then."""
+    there = place("moto", monkeypatch)
+    shared = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    def log_in(name: str) -> None:
+        shared.write_text(f"[default]\naws_access_key_id = {name}\naws_secret_access_key = x\n")
+
+    log_in("MORNING")
+    expired = Rule(Harm.ANSWER, verb=b"PUT", path=b"/packs/", answer=reply(400, "ExpiredToken"), strikes=0)
+    with Proxy(there.port, expired) as proxy:
+        medium = through(there, proxy)
+        medium.put("packs/aa/aa", [b"first"])
+        assert medium.identity().who == "key M…"  # type: ignore[attr-defined]
+        log_in("EVENING")
+        expired.strikes = 1
+        contents = {f"{number}": noise(20 << 20, number) for number in range(4)}
+        store = Store(medium)
+        assert isinstance(store.claim(key(), store.write(MadeSource(contents))), Claimed)
+        assert expired.strikes == 0
+        assert medium.identity().who == "key E…"  # type: ignore[attr-defined]
+
+
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     there = place("moto", monkeypatch)
     for variable in there.environment:
