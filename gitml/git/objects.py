@@ -175,6 +175,8 @@ def _entries(raw: RawObject, folder: str) -> list[TreeEntry]:
         end = data.index(b"\0", space)
         mode = data[position:space].decode("ascii").rjust(6, "0")
         raw_name = data[space + 1 : end]
+        if not raw_name or b"/" in raw_name:
+            raise ValueError("no name of one thing in a folder")
         name = decode_path(raw_name)
         position = end + 1 + width
         if position > len(data):

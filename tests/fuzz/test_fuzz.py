@@ -34,7 +34,7 @@ FOUND: dict[str, list[bytes]] = {
     ],
     "zip": [TARGETS["zip"].seeds[1].replace(b"config.json", b"\0" * 11)],
     "git-words": [b"remote: " + b"a" * 65_000, b"x?" + b"token" * 13_000, b"remote: " + b"http://" * 9_000],
-    "git-tree": [b"1006", b"100644 a\0short", b"\xca0644 a\0" + b"1" * 20],
+    "git-tree": [b"1006", b"100644 a\0short", b"\xca0644 a\0" + b"1" * 20, b"100644 a/b\0" + b"1" * 20],
     "git-listing": [b"100644 ", b"100644 blob 1 1\ta\0", b"100644 \xe2lob 1\ta\0"],
 }
 """Inputs that once broke a reader."""

@@ -167,12 +167,15 @@ def main() -> int:
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
     chosen = [one for file in FILES for one in mutants(file)][part - 1 :: parts]
+    left = 0
     with ThreadPoolExecutor(options.j) as pool:
-        left = [one for one, alive in zip(chosen, pool.map(survives, chosen), strict=True) if alive]
-    for one in left:
-        sys.stdout.write(f"not noticed: {one.file}:{one.line}: {one.what}\n")
-    score = 1 - len(left) / len(chosen) if chosen else 1.0
-    sys.stdout.write(f"{len(chosen)} mutants, {len(chosen) - len(left)} noticed: {score:.1%}\n")
+        for tried, (one, alive) in enumerate(zip(chosen, pool.map(survives, chosen), strict=True), 1):
+            if alive:
+                left += 1
+                sys.stdout.write(f"not noticed ({tried} tried): {one.file}:{one.line}: {one.what}\n")
+                sys.stdout.flush()
+    score = 1 - left / len(chosen) if chosen else 1.0
+    sys.stdout.write(f"{len(chosen)} mutants, {len(chosen) - left} noticed: {score:.1%}\n")
     return 0 if score >= GOAL else 1
 
 
