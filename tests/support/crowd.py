@@ -161,10 +161,12 @@ def history(base: Path) -> list[Done]:
 def _serve(text: str) -> None:
     """The process that has everything imported: a fork for each writer."""
     import gitml.api
+    import gitml.cli.render.promotion
+    import gitml.cli.render.registry
+    import gitml.cli.render.work
     import gitml.git.repository
     import gitml.model.schemas
     import gitml.store.store  # noqa: F401 - imported before the fork
-    from gitml.cli import render_promotion, render_registry, render_work  # noqa: F401 - imported before the fork
     from gitml.cli.app import root  # noqa: F401 - imported before the fork
 
     killing.TIME_LIMIT_S = _TIME_LIMIT_S
