@@ -102,17 +102,20 @@ class Shared:
         known = self.repo.refs(tracking)
         for branch, commit in branches.items():
             ref = tracking + branch
-            if branch in self._stages and self._is_forced(known.get(ref), commit):
+            if branch in self._stages and self._is_forced(branch, known.get(ref), commit):
                 self.forced[branch] = known[ref]
             elif known.get(ref) != commit:
                 with suppress(Busy, Conflict):
                     self.repo.update_ref(ref, commit, known.get(ref))
 
-    def _is_forced(self, seen: str | None, commit: str) -> bool:
+    def _is_forced(self, branch: str, seen: str | None, commit: str) -> bool:
         """Whether a branch lost what this clone saw of it; where history is cut off, that cannot be told."""
         if seen is None or seen == commit or self.repo.is_shallow:
             return False
-        return not self.repo.is_ancestor(seen, commit)
+        if self.remote is None or self.repo.is_ancestor(seen, commit):
+            return False
+        # Another process of this clone may have seen it later than this one: then it is not there any more.
+        return self.repo.remote_refs(self.remote, HEADS + branch).get(HEADS + branch) == commit
 
     def _refs(self, prefix: str) -> dict[str, str]:
         refs = self.repo.refs(prefix) if self.remote is None else self._seen
