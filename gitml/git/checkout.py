@@ -108,8 +108,9 @@ def execute(
     facts: dict[str, object] = {"kind": "commit", "ref": ref, "new": new, "old": old, "trees": locks}
     with journal.operation(common_dir, facts, durable=bool(trees)) as held, ExitStack() as unlock:
         for tree in trees:
-            _lock_index(tree.git_dir, held.id)
+            # First, since Ctrl-C may come when the lock has just been made.
             unlock.callback(_unlock_index, tree.git_dir, held)
+            _lock_index(tree.git_dir, held.id)
         if _tip(reader, ref) != old:
             return RefUpdate.STALE
         if not trees:

@@ -178,8 +178,11 @@ def _syntax_fault(file: str, error: yaml.YAMLError) -> InvalidInput:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is no YAML"
     context = getattr(error, "context", None)
     text = " ".join(str(part) for part in (context, problem) if part)
+    line = mark.line + 1 if mark is not None else 1
+    if "nesting depth" in text:  # libyaml's own bound, which is far above any of ours, is met before the first event
+        return _fault(file, line, "it nests far deeper than is allowed", "make it flatter")
     fix = "put texts with special characters into double quotes, and indent with spaces"
-    return _fault(file, mark.line + 1 if mark is not None else 1, shown(text)[1:-1], fix)
+    return _fault(file, line, shown(text)[1:-1], fix)
 
 
 def _number(text: str, file: str, line: int) -> int | float:

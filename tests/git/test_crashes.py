@@ -361,3 +361,21 @@ def test_failed_write_takes_everything_back(tmp_path: Path, monkeypatch: pytest.
     assert repository.head().commit == tip
     assert leftovers(repository) == []
     assert not clean(folder)
+
+
+def test_ctrl_c_when_the_lock_has_just_been_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, link = start(tmp_path / "repository"), os.link
+
+    def stopped(source: Path, target: Path) -> None:
+        link(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", stopped)
+        tip = repository.resolve("refs/heads/main")
+        with pytest.raises(KeyboardInterrupt):
+            repository.commit_changes("main", {"a": b"1"}, "add", expected_tip=tip)
+    assert leftovers(repository) == []
+    assert isinstance(repository.commit_changes("main", {"a": b"1"}, "add", expected_tip=tip), str)
