@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from servers.forge.core import Right, Said
 from servers.forge.faults import Fault, How
-from support.forges import PREFIX, spoken, world
+from support.forges import PREFIX, one_by_day, spoken, world
 from support.hosted import Hosted
 from support.team import Member
 
 from gitml.errors import GitMLError
 
 
-@pytest.fixture(params=spoken())
+@pytest.fixture(params=one_by_day())
 def hosted(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Hosted]:
@@ -25,6 +25,7 @@ def hosted(
         assert there.double.complaints == []
 
 
+@pytest.mark.parametrize("hosted", spoken(), indirect=True)
 def test_from_promotion_to_history(hosted: Hosted) -> None:
     ada, there = hosted.as_("ada"), hosted.there
     first = ada.ok("promote", "models/digits", "-t", "production", "--json").document

@@ -11,7 +11,7 @@ import pytest
 from servers.forge.core import Right
 from servers.forge.faults import Fault, How
 from support.cli import Ran
-from support.forges import spoken, world
+from support.forges import one_by_day, spoken, world
 from support.hosted import Hosted
 from support.pipelines import Runner, check_run
 from support.promoting import founded
@@ -26,7 +26,7 @@ from gitml.promotion.report import MARKER, markdown
 WRITES = "^(?!.*graphql)"  # GitLab is asked by a POST there, and told nothing
 
 
-@pytest.fixture(params=spoken())
+@pytest.fixture(params=one_by_day())
 def hosted(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Hosted]:
@@ -56,6 +56,7 @@ class Asked:
         return [(one.name, one.state) for one in self.project.statuses.get(self.head, [])]
 
 
+@pytest.mark.parametrize("hosted", spoken(), indirect=True)
 def test_two_runs_are_one_comment(hosted: Hosted) -> None:
     asked = Asked(hosted)
     refused = asked.check("--json")

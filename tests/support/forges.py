@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 from servers.forge.core import Project, User
 from servers.forge.server import ForgeServer, vendor
 
@@ -43,6 +44,12 @@ def spoken() -> list[str]:
         for kind, one in VENDORS.items()
         if find_spec(one.module) is not None and vendor(kind) is not None
     ]
+
+
+def one_by_day() -> list[Any]:
+    """The kinds as parameters: the first in every run, the others at night, where what is tested is GitML's own."""
+    first, *others = spoken()
+    return [first, *(pytest.param(kind, marks=pytest.mark.nightly) for kind in others)]
 
 
 class Watch:
