@@ -179,7 +179,9 @@ def _syntax_fault(file: str, error: yaml.YAMLError) -> InvalidInput:
     context = getattr(error, "context", None)
     text = " ".join(str(part) for part in (context, problem) if part)
     line = mark.line + 1 if mark is not None else 1
-    if "nesting depth" in text:  # libyaml's own bound, which is far above any of ours, is met before the first event
+    if (
+        "nesting depth" in text
+    ):  # libyaml's own bound, which is far above any of ours, is met before the first event
         return _fault(file, line, "it nests far deeper than is allowed", "make it flatter")
     fix = "put texts with special characters into double quotes, and indent with spaces"
     return _fault(file, line, shown(text)[1:-1], fix)

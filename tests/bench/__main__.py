@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench import counting, promoting, reading, remote, scale, small, writing
 from tests.bench.context import Context
 from tests.bench.material import FULL, HUGE_STREAM_BYTES, QUICK
-from tests.bench.measure import remove
+from tests.bench.measure import ASIDE, remove
 from tests.bench.report import Outcome, markdown, missed, write_json
 from tests.bench.tools import Peers
 
@@ -76,14 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.huge:
         sizes = replace(sizes, stream_bytes=HUGE_STREAM_BYTES)
     results: dict[str, Outcome] = {}
-    for name in given.rows or ROWS:
-        begin = time.monotonic()
-        context = Context(sizes=sizes, peers=peers, folder=folder / "data" / name, server=given.server)
-        remove(context.folder)
-        context.folder.mkdir(parents=True)
-        results[name] = ROWS[name][1](context)
-        remove(context.folder)
-        print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    with ASIDE.kept_in(folder / "aside"):
+        for name in given.rows or ROWS:
+            begin = time.monotonic()
+            context = Context(sizes=sizes, peers=peers, folder=folder / "data" / name, server=given.server)
+            remove(context.folder)
+            context.folder.mkdir(parents=True)
+            results[name] = ROWS[name][1](context)
+            remove(context.folder)
+            print(f"{name}: done in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     about = {"versions": peers.versions(), "python": platform.python_version(), "sizes": asdict(sizes)}
     about["server"] = given.server
     print(markdown(results, {name: title for name, (title, _) in ROWS.items()}, judge=not given.quick))

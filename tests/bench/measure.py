@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,10 +150,44 @@ def size_of(folder: Path) -> int:
     return sum(os.lstat(Path(top, name)).st_size for top, _, names in os.walk(folder) for name in names)
 
 
+class Aside:
+    """Where folders go that are needed no more, until all is measured.
+
+    An ext4 without a journal searches at length past inodes that were freed in the last minutes: whatever makes files
+    next would pay for what was removed before it.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    @contextlib.contextmanager
+    def kept_in(self, folder: Path) -> Iterator[None]:
+        """Keep them in this folder, on the same file system, while the block runs."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._folder = folder
+        try:
+            yield
+        finally:
+            self._folder = None
+            shutil.rmtree(folder)
+
+    def take(self, path: Path) -> None:
+        """Take a folder away, for good if it has few files."""
+        if self._folder is None or sum(len(names) for _, _, names in os.walk(path)) < _MANY_FILES:
+            shutil.rmtree(path)
+        else:
+            path.rename(self._folder / secrets.token_hex(8))
+
+
+ASIDE = Aside()
+_MANY_FILES = 1_000
+
+
 def remove(*paths: Path) -> None:
     """Remove files and folders that may not exist."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            ASIDE.take(path)
         else:
             path.unlink(missing_ok=True)

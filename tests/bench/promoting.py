@@ -33,8 +33,9 @@ def promote(context: Context) -> Outcome:
 
     ask()
     times = compare({"gitml promote": Case(prepare=forget, command=ask)}, sizes.rounds)
-    status = gitml.run(["git", "status", "--porcelain"], cwd=gitml.repo).output
-    touched = len(status.splitlines()) + ((gitml.repo / ".git" / "index").read_bytes() != before)
+    touched = int((gitml.repo / ".git" / "index").read_bytes() != before)
+    # After the index was read: looking at the status may write it.
+    touched += len(gitml.run(["git", "status", "--porcelain"], cwd=gitml.repo).output.splitlines())
     return Outcome(
         checks=[
             Check(

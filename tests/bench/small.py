@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,7 +102,7 @@ def _peaks(context: Context, times: int) -> dict[str, int]:
         "status": _peak(gitml, "status", cwd=clone),
         "verify --deep": _peak(gitml, "verify", "--all", "--deep", cwd=clone),
     }
-    shutil.rmtree(clone)
+    remove(clone)
     changed = replace(sizes, files=sizes.files * times, folders=sizes.folders * times)
     change_small_files(small, changed, seed=2)
     following = large.with_name("next.bin")
