@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gitml.errors import GitMLError, IntegrityError, InvalidInput
 from gitml.model.digest import Digest
-from gitml.store.formats import codec
+from gitml.store.formats import codec, wire
 from gitml.store.formats.manifest import Manifest, Row, decode_manifest, encode_manifest, listing_digest
 from gitml.store.formats.pack import PackRef, decode_footer, encode_footer, pack_tail, split_pack
 from gitml.store.formats.root import Root, decode_root, encode_root
@@ -313,3 +313,9 @@ def test_runs_are_a_list_of_lists(files: list[list[Run]]) -> None:
     assert [list(one) for one in runs[1:]] == files[1:]
     assert not files or list(runs[-1]) == files[-1]
     assert runs == Runs(files) and runs != Runs([*files, [(0, 0, 1)]])
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 1023, 1024, 1025, 65_535, 65_536])
+def test_a_list_that_is_encoded_in_blocks_has_the_bytes_of_a_list(length: int) -> None:
+    values = [[(number, 1, 2)] for number in range(length)]
+    assert bytes(wire.encode_list(values)) == wire.encode(values)

@@ -12,6 +12,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from gitml.store.formats import codec, wire
 from gitml.store.formats.pack import PACK_LIMIT_BYTES, PACK_LIMIT_CHUNKS, TAIL_BYTES, PackRef
 from gitml.store.formats.runs import Run, Runs
@@ -30,6 +32,17 @@ class _Wire(wire.Envelope):
     sha: bytes
     runs: list[list[tuple[wire.Count, wire.Count, wire.Count]]]
     packs: list[tuple[bytes, wire.Count, wire.Count]]
+
+
+class _Written(wire.Envelope):
+    """The same on the way out: the columns that would be many objects are encoded already."""
+
+    salt: bytes
+    path: Sequence[str]
+    size: msgspec.Raw
+    sha: bytes
+    runs: msgspec.Raw
+    packs: list[tuple[bytes, int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +86,14 @@ def ends_segment(path: str) -> bool:
 
 def encode_segment(segment: Segment) -> wire.StoredObject:
     """The stored bytes of a segment, and its id; equal segments give equal bytes."""
-    table = _Wire(
+    table = _Written(
         v=wire.VERSION,
         f=[],
         salt=segment.salt,
-        path=list(segment.paths),
-        size=list(segment.sizes),
+        path=segment.paths,
+        size=wire.encode_list(segment.sizes),
         sha=segment.shas,
-        runs=[list(runs) for runs in segment.runs],
+        runs=wire.encode_list(segment.runs),
         packs=[(pack.id, pack.size_bytes, pack.footer_bytes) for pack in segment.packs],
     )
     return wire.stored(codec.compress_table(wire.encode(table)))

@@ -25,6 +25,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _T = TypeVar("_T", bound="Envelope")
+_BLOCK = 1024
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -56,6 +57,22 @@ def stored(data: bytes) -> StoredObject:
 def encode(value: object) -> bytes:
     """Msgpack of a struct or of plain lists."""
     return _encoder.encode(value)
+
+
+def encode_list(values: Sequence[object]) -> msgspec.Raw:
+    """Msgpack of a list as part of a struct, made of a few values at a time: they never all exist as objects at once."""
+    parts = [_list_head(len(values))]
+    for start in range(0, len(values), _BLOCK):
+        block = list(values[start : start + _BLOCK])
+        parts.append(_encoder.encode(block)[len(_list_head(len(block))) :])
+    return msgspec.Raw(b"".join(parts))
+
+
+def _list_head(length: int) -> bytes:
+    """Source: the msgpack specification, array format family."""
+    if length < 16:
+        return bytes([0x90 | length])
+    return b"\xdc" + length.to_bytes(2, "big") if length < 1 << 16 else b"\xdd" + length.to_bytes(4, "big")
 
 
 def decode(data: Buffer, shape: type[_T], what: str) -> _T:
