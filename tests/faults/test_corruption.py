@@ -235,14 +235,8 @@ def test_damaged_local_state_is_rebuilt(small: Small, folder: Path) -> None:
     assert files
     for path in files:
         good = path.read_bytes()
-        for bad in (
-            b"",
-            b"\0" * len(good),
-            good[: len(good) // 2],
-            chance.randbytes(200),
-            b"{}\n",
-            b"\x80\x04.",
-        ):
+        half, zeros, noise = good[: len(good) // 2], bytes(len(good)), chance.randbytes(200)
+        for bad in chance.sample([b"", zeros, half, noise, b"{}\n", b"\x80\x04."], 3):
             path.write_bytes(bad)
             (place / "a.txt").write_bytes(CONTENTS["a.txt"])
             assert call(Door.PYTHON, small.team.ada.folder, "status").exit_code == 0

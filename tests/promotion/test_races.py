@@ -118,7 +118,10 @@ def killed_before(nth: int, code: str, *arguments: str) -> None:
     subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=120)
 
 
-POINTS = [5, 20, 40, 60, 75, 90, 100, 110, 120, 130]
+POINTS = [
+    *(5, 40, 75, 100, 120),
+    *(pytest.param(nth, marks=pytest.mark.nightly) for nth in (20, 60, 90, 110, 130)),
+]
 
 
 @pytest.mark.parametrize("nth", POINTS)

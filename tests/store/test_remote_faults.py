@@ -77,7 +77,15 @@ def test_reads_are_made_again(there: Place, harm: Harm, call: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", [Harm.RESET, Harm.RESET_IN_BODY, Harm.LOSE_REPLY, Harm.SWALLOW_REPLY, Harm.BLACK_HOLE]
+    "harm",
+    [
+        Harm.RESET,
+        Harm.LOSE_REPLY,
+        *(
+            pytest.param(harm, marks=pytest.mark.nightly)
+            for harm in (Harm.RESET_IN_BODY, Harm.SWALLOW_REPLY, Harm.BLACK_HOLE)
+        ),
+    ],
 )
 @pytest.mark.parametrize("verb", ["put", "put_if_absent", "delete"])
 def test_writes_are_made_again(there: Place, harm: Harm, verb: str) -> None:

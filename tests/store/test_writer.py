@@ -118,9 +118,9 @@ def test_a_window_goes_back_to_what_a_growing_file_left_behind(each: int) -> Non
 
 def test_known_chunks_are_what_a_dictionary_would_know() -> None:
     """Ids that begin alike share slots; only equal ids are the same chunk."""
-    known, plain = KnownChunks(limit=20_000), {}
-    for number in range(9_000):
-        chunk_id = bytes([number % 251, 0, 0, 0]) + hashlib.sha256(str(number % 8_000).encode()).digest()[4:]
+    known, plain = KnownChunks(limit=8_000), {}
+    for number in range(3_000):
+        chunk_id = bytes([number % 251, 0, 0, 0]) + hashlib.sha256(str(number % 2_700).encode()).digest()[4:]
         known.add(chunk_id, number << 16)
         plain[chunk_id] = number << 16
     assert all(known.get(chunk_id) == place for chunk_id, place in plain.items())
