@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from gitml.errors import GitMLError, IntegrityError, InvalidInput, NotFound
 
 HINT = "gitml verify --deep"
+
+_Error = TypeVar("_Error", bound=GitMLError)
 
 
 @contextmanager
@@ -38,21 +40,18 @@ def damaged(
     message: str, label: str, object_name: str, path: str | None = None, *, code: str = "damaged"
 ) -> IntegrityError:
     """An integrity error that names asset, file and object."""
-    error = _named(IntegrityError, message, code, HINT, label, object_name, path)
-    if not isinstance(error, IntegrityError):  # pragma: no cover - `_named` makes what it is asked for
-        raise TypeError
-    return error
+    return _named(IntegrityError, message, code, HINT, label, object_name, path)
 
 
 def _named(
-    kind: type[GitMLError],
+    kind: type[_Error],
     message: str,
     code: str,
     hint: str | None,
     label: str,
     object_name: str,
     path: str | None,
-) -> GitMLError:
+) -> _Error:
     where = ": ".join(part for part in (label, path) if part)
     text = f"{where}: {message}" if where else message
     if object_name not in text:
