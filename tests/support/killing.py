@@ -10,6 +10,7 @@ to be allowed only small files. It changes `os` in the child, and nothing of Git
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -365,7 +366,8 @@ def traced(
         while not ended.wait(0.002):
             if log.exists() and _DEATH.search(log.read_text(errors="replace")):
                 killed.set()
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it was the last one
+                    os.killpg(process.pid, signal.SIGKILL)
                 return
 
     watcher = threading.Thread(target=watch)
