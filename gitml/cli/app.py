@@ -91,7 +91,7 @@ def _report(error: BaseException, words: Sequence[str], session: Session) -> int
     try:
         session.close_progress()
         if session.json:
-            body = {"schema": schema_name(session.command or GENERAL), **failure.body()}
+            body = {"schema": schema_name(session.command or GENERAL), **session.beside, **failure.body()}
             sys.stdout.write(dumps(body, indent=sys.stdout.isatty()))
             sys.stdout.flush()
             if session.verbosity >= 2:

@@ -9,7 +9,7 @@ import click
 from gitml.cli.render import check as render
 from gitml.cli.terminal.click_parts import command
 from gitml.cli.terminal.session import Session
-from gitml.errors import AccessDenied, PolicyRefused, UsageError
+from gitml.errors import AccessDenied, UsageError
 
 
 @command(
@@ -49,9 +49,9 @@ def check(
 
         _write(session, markdown, report(result))
     if markdown != "-":
-        session.finish(result, render.checked, refs=result.versions)
-    if not result.passed:
-        raise click.exceptions.Exit(PolicyRefused.exit_code)
+        session.finish(result, render.checked, refs=result.versions, error=result.error)
+    elif result.error is not None:
+        raise result.error
 
 
 def _write(session: Session, where: str, text: str) -> None:

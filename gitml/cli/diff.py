@@ -7,6 +7,7 @@ import click
 from gitml.cli.render import registry as render
 from gitml.cli.terminal.click_parts import cached_option, command, rev_option
 from gitml.cli.terminal.session import Session
+from gitml.errors import DifferencesExist
 
 
 @command(
@@ -26,6 +27,7 @@ def diff(session: Session, a: str, b: str, *, rev: str | None, cached: bool, exi
     the bytes that going from A to B would move.
     """
     result = session.registry(a, b).diff(a, b, rev=rev, cached=cached)
-    session.finish(result, render.difference, refs=[] if result.equal else [result.old, result.new])
-    if exit_code and not result.equal:
-        raise click.exceptions.Exit(1)
+    refs = [] if result.equal else [result.old, result.new]
+    differs = DifferencesExist(f"{a} and {b} differ")
+    error = differs if exit_code and not result.equal else None
+    session.finish(result, render.difference, refs=refs, error=error)

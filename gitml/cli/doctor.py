@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from gitml.cli.render import work as render
 from gitml.cli.terminal.click_parts import command
 from gitml.cli.terminal.session import Session
@@ -20,7 +18,4 @@ def doctor(session: Session) -> None:
     from gitml import api
 
     result = api.doctor(registry=session.registry_path)
-    session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result))
-    if result.error is not None:
-        # As a document the diagnosis is whole; people see once more, below it, where to begin.
-        raise click.exceptions.Exit(result.error.exit_code) if session.json else result.error
+    session.finish(result, render.diagnosis, refs=render.diagnosis_refs(result), error=result.error)

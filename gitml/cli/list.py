@@ -48,13 +48,11 @@ def list_(
     something that was asked for cannot be read; all else is listed.
     """
     result = session.registry(pattern).list(pattern, rev=rev, where=where, sort=sort, cached=cached)
-    session.finish(result, render.listing, refs=[row.ref for row in result.versions])
-    if result.failed:
-        if session.json:  # which has it under `failed`
-            raise click.exceptions.Exit(PartlyDone.exit_code)
-        raise PartlyDone(
-            f"{len(result.failed)} of what was asked for cannot be read",
-            done=[str(row.ref) for row in result.versions],
-            failed=result.failed,
-            hint="gitml verify, which names the rule and the fix of each",
-        )
+    refs = [row.ref for row in result.versions]
+    lacking = PartlyDone(
+        f"{len(result.failed)} of what was asked for cannot be read",
+        done=[str(ref) for ref in refs],
+        failed=result.failed,
+        hint="gitml verify, which names the rule and the fix of each",
+    )
+    session.finish(result, render.listing, refs=refs, error=lacking if result.failed else None)

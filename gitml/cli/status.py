@@ -9,6 +9,7 @@ import click
 from gitml.cli.render import work as render
 from gitml.cli.terminal.click_parts import command
 from gitml.cli.terminal.session import Session
+from gitml.errors import DifferencesExist
 
 
 @command(
@@ -22,6 +23,6 @@ from gitml.cli.terminal.session import Session
 def status(session: Session, refs: Sequence[str], *, remote: bool, exit_code: bool) -> None:
     """Show what differs: working files, store, remote."""
     result = session.registry().status(*refs, remote=remote)
-    session.finish(result, render.status, refs=render.status_refs(result))
-    if exit_code and not result.clean:
-        raise click.exceptions.Exit(1)
+    differs = DifferencesExist("working files, store or remote differ")
+    error = differs if exit_code and not result.clean else None
+    session.finish(result, render.status, refs=render.status_refs(result), error=error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitml.errors import Conflict
+from gitml.errors import Conflict, PolicyRefused
 from gitml.forge.base import Forge, Request
 from gitml.forge.detect import open_forge_if_possible
 from gitml.forge.shared import Shared
@@ -20,6 +20,7 @@ from gitml.promotion.history import birth_of
 from gitml.promotion.judging import Judged, judge_merge, reviews_of
 from gitml.promotion.merge import explained
 from gitml.promotion.policy import OF_ANY_BRANCH, RULES, RuleResult, Verdict, by_rule
+from gitml.promotion.prepare import refused
 from gitml.promotion.span import Span, branch_name, commit_of, parse_span, span_of_ci
 from gitml.promotion.target import Target, find_target
 from gitml.registry.workspace import Workspace
@@ -71,6 +72,17 @@ class Checked:
     changed_paths: int
     rules: tuple[RuleResult, ...]
     posted: Posted | None = None
+
+    @property
+    def error(self) -> PolicyRefused | None:
+        """What the objections come to, where there are any."""
+        problems = [problem for result in self.rules for problem in result.problems]
+        if not problems:
+            return None
+        count = f"{len(problems)} objection{'s' * (len(problems) > 1)}"
+        return refused(
+            problems, f"{self.head[:12]} is refused for {self.target}: {count}; {problems[0].message}"
+        )
 
     def count(self, verdict: Verdict) -> int:
         """How many rules had this verdict."""

@@ -223,6 +223,15 @@ def refuse(problems: Sequence[Problem], what: str) -> None:
     """
     if not problems:
         return
+    refusal = refused(problems, f"{what}: {'; '.join(dict.fromkeys(one.message for one in problems))}")
+    if all(problem.rule is Rule.NOT_PUSHED for problem in problems):
+        reasons = {"reasons": refusal.context["reasons"]}
+        raise NotFound(refusal.message, code="not-pushed", hint="gitml push", context=reasons)
+    raise refusal
+
+
+def refused(problems: Sequence[Problem], said: str) -> PolicyRefused:
+    """What objections come to: every one of them under `reasons`."""
     reasons = [
         {"rule": problem.rule.value, "asset": problem.asset, "message": problem.message, "hint": problem.hint}
         for problem in problems
@@ -232,10 +241,7 @@ def refuse(problems: Sequence[Problem], what: str) -> None:
     if missing:
         context["missing"] = [asdict(needed) for needed in missing]
     hint = next((problem.hint for problem in problems if problem.hint), None)
-    said = "; ".join(dict.fromkeys(problem.message for problem in problems))
-    if all(problem.rule is Rule.NOT_PUSHED for problem in problems):
-        raise NotFound(f"{what}: {said}", code="not-pushed", hint="gitml push", context={"reasons": reasons})
-    raise PolicyRefused(f"{what}: {said}", code="policy", hint=hint, context=context)
+    return PolicyRefused(said, code="policy", hint=hint, context=context)
 
 
 def local_tip(ws: Workspace, branch: str) -> str | None:

@@ -174,11 +174,18 @@ def test_exit_codes_of_comparing(team: Any) -> None:
     team.write("out/more.txt", b"more")
     ada.ok("register", "models/digits", "out")
     assert ada("status").exit_code == 0
-    assert ada("status", "--exit-code").exit_code == 1
-    assert ada("diff", "models/digits@1", "models/digits@2", "--exit-code").exit_code == 1
+    said = ada("status", "--exit-code")
+    assert (said.exit_code, said.stderr) == (1, "")
+    body = document(machine := ada("status", "--exit-code", "--json"))
+    assert (machine.exit_code, body["clean"], body["error"]["code"]) == (1, False, "differences")
+    said = ada("diff", "models/digits@1", "models/digits@2", "--exit-code")
+    assert (said.exit_code, said.stderr) == (1, "")
     body = ada("diff", "models/digits@1", "models/digits@2", "--exit-code", "--json")
     assert body.exit_code == 1
-    assert [change["path"] for change in document(body)["added"]] == ["more.txt"]
+    found = document(body)
+    assert [change["path"] for change in found["added"]] == ["more.txt"]
+    assert found["error"]["message"] == "models/digits@1 and models/digits@2 differ"
+    assert "error" not in document(ada.ok("diff", "models/digits@1", "models/digits@2", "--json"))
 
 
 @pytest.mark.parametrize(
@@ -225,6 +232,8 @@ def test_a_list_in_which_one_cannot_be_read(team: Any) -> None:
     body = document(machine)
     assert [row["ref"] for row in body["versions"]] == ["models/digits@1"]
     assert body["failed"]["models/bad@1"]["message"].startswith("models/bad/1/asset.yaml:1")
+    assert body["done"] == ["models/digits@1"]
+    assert body["error"]["code"] == "partly-done" and body["error"]["hint"].startswith("gitml verify")
 
 
 def test_policy_names_every_reason(team: Any) -> None:
@@ -321,6 +330,8 @@ def test_the_doctor_ends_with_the_first_failure(team: Any) -> None:
     failed = {one["name"]: one["error"]["code"] for one in body["checks"] if one["health"] == "failed"}
     assert failed == {"identity": "no-identity", "remote": "remote-repository"}
     assert (machine.exit_code, body["healthy"]) == (2, False)
+    assert body["error"]["code"] == "no-identity"  # of the first that failed, as the exit code is
+    assert machine.stderr == ""
     assert git(team.ada.folder, "for-each-ref") == before
     assert InFolder(team.folder)("doctor").exit_code == 4
 

@@ -154,10 +154,11 @@ def test_the_commands(asked: tuple[Team, str], monkeypatch: pytest.MonkeyPatch, 
     team, head = asked
     monkeypatch.chdir(team.ada.folder)
     ran = run("check", f"..{head}")
-    assert ran.exit_code == 0
+    assert (ran.exit_code, ran.stderr) == (0, "")
     assert "write-once  passed" in ran.stdout
     assert "passes for staging" in ran.stdout and "18 rules: 12 passed, 6 not required" in ran.stdout
-    assert checked_document(run("check", f"..{head}", "--json"), "check")["passed"] is True
+    passed = checked_document(run("check", f"..{head}", "--json"), "check")
+    assert passed["passed"] is True and "error" not in passed
 
     asked_again = team.ada.registry.promote("datasets/digits", target="staging")
     team.clone("carl").registry.requests.reject(number(asked_again), "no")
@@ -166,12 +167,16 @@ def test_the_commands(asked: tuple[Team, str], monkeypatch: pytest.MonkeyPatch, 
     assert ran.exit_code == 12
     assert "rejected: carl@example.com rejected this request" in ran.stdout
     assert "Try: " in ran.stdout
+    said, hint = ran.stderr.splitlines()
+    assert "is refused for staging: 1 objection; carl@example.com rejected this request" in said
+    assert hint.startswith("Try: ")
     report = (tmp_path / "report.md").read_text()
     assert report.startswith(MARKER) and "| rejected | ❌ failed | 1 |" in report
     ran = run("check", f"..{asked_again.request.head}", "--json")
     assert ran.exit_code == 12
     body = checked_document(ran, "check")
     assert [p["rule"] for one in body["rules"] for p in one["problems"]] == ["rejected"]
+    assert [one["rule"] for one in body["error"]["context"]["reasons"]] == ["rejected"]
     assert run("check", f"..{head}", "--markdown", "-").stdout.startswith(MARKER)
     assert run("check", f"..{head}", "--markdown", "-", "--json").exit_code == 2
     assert run("check", f"..{head}", "--markdown", str(tmp_path / "no" / "x.md")).exit_code == 10

@@ -290,9 +290,8 @@ def printed(exit_code: int, stdout: str, stderr: str, *, json_asked: bool = Fals
         document = json.loads(stdout)
         assert document["schema"].startswith("gitml/"), document
         error = document.get("error") or {}
-        # A list that is not whole is a result, which names under `failed` what it lacks.
-        lacking = exit_code == 13 and "versions" in document and bool(document["failed"])
-        assert bool(error) == (exit_code != 0 and not lacking), (exit_code, document)
+        assert bool(error) == (exit_code != 0), (exit_code, document)
+        assert (exit_code == 13) == ("done" in document), (exit_code, document)
         return Outcome(door=door, exit_code=exit_code, code=error.get("code", ""), message=error.get("message", ""),
                        hint=error.get("hint") or "", said=said, document=document)  # fmt: skip
     assert not _CONTROL.search(said), ascii(said)

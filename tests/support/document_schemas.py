@@ -101,6 +101,8 @@ RESULTS: dict[str, type | dict[str, Any]] = {
 }
 # Commands whose result is another one with another option.
 ALSO: dict[str, type] = {"verify": HistoryVerification}
+# Commands that end with another exit code than 0 and yet have a result, with the error beside it.
+JUDGING = {"check", "diff", "doctor", "list", "status"}
 # Commands with a dry run whose result has no `plan` of its own: the document then holds nothing but the plan.
 PLANNED = {
     "alias",
@@ -156,6 +158,7 @@ _FAILURE = {
         "context": {"type": "object", "description": "Facts: names, digests, sizes."},
     },
 }
+_DONE = {"type": "array", "items": _TEXT, "description": "What worked, where some of a batch failed."}
 
 
 class _Drawing:
@@ -255,13 +258,24 @@ def schema_of(command: str) -> dict[str, Any]:
     )
     described = "The result." if isinstance(result, dict) else _summary(result)
     kinds = {"result": _object(head | properties, described)}
+    if command in JUDGING:
+        kinds["result"]["properties"] |= _beside(properties)
     if command in ALSO:
         also = ALSO[command]
         kinds["other"] = _object(head | drawing.fields_of(also), _summary(also))
     if command in PLANNED:
         plan = _object(properties, "What would be done.")
         kinds["plan"] = _object(head | {"plan": plan}, "A dry run: nothing was done.")
-    return _document(name, f"gitml {command} --json", kinds, drawing.definitions)
+    body = _document(name, f"gitml {command} --json", kinds, drawing.definitions)
+    if command in JUDGING:
+        body["$defs"]["failure"]["not"] = {"required": [next(iter(properties))]}
+    return body
+
+
+def _beside(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside a result that is a failure, too."""
+    error = {"$ref": "#/$defs/error", "description": "Why the exit code is not 0; absent where it is."}
+    return {"error": error, "done": _DONE} if "failed" in properties else {"error": error}
 
 
 def general_schema() -> dict[str, Any]:
@@ -274,11 +288,7 @@ def _document(
 ) -> dict[str, Any]:
     failure = _object({"schema": {"const": name}, "error": {"$ref": "#/$defs/error"}}, "The command failed.")
     failure["properties"] |= {
-        "done": {
-            "type": "array",
-            "items": _TEXT,
-            "description": "What worked, where some of a batch failed.",
-        },
+        "done": _DONE,
         "failed": {
             "type": "object",
             "additionalProperties": {"$ref": "#/$defs/error"},

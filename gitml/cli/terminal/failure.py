@@ -16,6 +16,7 @@ import click
 from gitml.cli.terminal.text import one_line, visible
 from gitml.errors import (
     AccessDenied,
+    DifferencesExist,
     GitMLError,
     Interrupted,
     NoSpace,
@@ -61,6 +62,8 @@ class Failure:
 
     def print(self, stream: TextIO, *, verbosity: int = 0) -> None:
         """Tell a person, in three lines at most, but for lists of what failed and the traceback of `-vv`."""
+        if self.exit_code == DifferencesExist.exit_code:
+            return  # which were just shown, and asked for
         if self.exit_code == Interrupted.exit_code:
             stream.write("gitml: stopped\n")
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitml.cli.terminal.output import Printer
+from gitml.errors import GitMLError
 
 if TYPE_CHECKING:
     from gitml.api import Registry, Stores
@@ -28,6 +29,7 @@ class Session:
         yes: Answer yes to every question.
         jobs: Worker threads for transfers.
         command: Words of the command that runs, such as `pr list`; empty until that is known.
+        beside: The result that the document of a failure holds, too.
     """
 
     json: bool = False
@@ -37,6 +39,7 @@ class Session:
     yes: bool = False
     jobs: int | None = None
     command: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
     _out: Printer | None = None
     _reporter: Reporter | None = None
 
@@ -82,6 +85,7 @@ class Session:
         *,
         refs: Iterable[object] = (),
         dry_run: bool = False,
+        error: GitMLError | None = None,
     ) -> None:
         """Print the result of the command: as a document, as references, or as text.
 
@@ -90,9 +94,17 @@ class Session:
             text: Prints it for a person.
             refs: What `-q` prints, one a line.
             dry_run: Nothing was done: a document says so by holding a `plan`.
+            error: What the result is a failure of, such as a verdict; raised once it is printed.
+
+        Raises:
+            GitMLError: `error`. There is one document only, so with `--json` the result is printed beside it.
         """
         self.close_progress()
-        if self.json:
+        if self.json and error is not None:
+            from gitml.cli.terminal.document import document
+
+            self.beside = document(self.command, result)
+        elif self.json:
             self.print_document(result, dry_run=dry_run)
         elif self.quiet:
             for ref in refs:
@@ -100,6 +112,8 @@ class Session:
         else:
             text(result, self.out)
         self.out.flush()
+        if error is not None:
+            raise error
 
     def print_document(self, result: object, *, dry_run: bool = False) -> None:
         """The result as the one JSON document on stdout."""
