@@ -70,7 +70,11 @@ def sum_line(path: str, raw: bytes) -> bytes:
             character, for which `sha256sum` would print an escaped line.
         raw: The file's SHA-256, 32 bytes.
     """
-    return b"%b  %b\n" % (raw.hex().encode("ascii"), path.encode("utf-8"))
+    return _line(path.encode("utf-8"), raw)
+
+
+def _line(path: bytes, raw: bytes) -> bytes:
+    return b"%b  %b\n" % (raw.hex().encode("ascii"), path)
 
 
 class TreeHasher:
@@ -84,8 +88,11 @@ class TreeHasher:
         self._hash = hashlib.sha256()
         self._last = b""
 
-    def add(self, path: str, raw: bytes) -> None:
+    def add(self, path: str, raw: bytes) -> bytes:
         """Add one file.
+
+        Returns:
+            Its line, as `sum_line` has it.
 
         Raises:
             ValueError: The path does not come after the one before it.
@@ -94,7 +101,9 @@ class TreeHasher:
         if key <= self._last:
             raise ValueError(f"{shown(path)} does not come after {shown(self._last.decode('utf-8'))}")
         self._last = key
-        self._hash.update(b"%b  %b\n" % (raw.hex().encode("ascii"), key))
+        line = _line(key, raw)
+        self._hash.update(line)
+        return line
 
     def digest(self) -> Digest:
         """The digest of what was added so far."""

@@ -26,6 +26,10 @@ _WINDOWS_DOUBT = re.compile(
     _WINDOWS_FORBIDDEN.pattern + r"|[. ](?:/|\Z)|(?:\A|/)(?:con|prn|aux|nul|com|lpt)[^/]{0,4} *(?:\.|/|\Z)",
     re.IGNORECASE,
 )
+# What no folded list of names without any problem matches; alternatives begin with few characters, so it is quick.
+_DOUBT = re.compile(
+    r"""[\\<>:"|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]|[. ]/|//|/(?:con|prn|aux|nul|com|lpt)[^/]{0,4} *[./]"""
+)
 _RESERVED_TOP = frozenset(["asset.yaml", "about.yaml"])
 
 
@@ -126,6 +130,28 @@ def check_siblings(names: Iterable[str]) -> None:
                 hint=f"rename one: mv {_ansi_quoted(name)} {_ansi_quoted('other-' + name)}",
                 context={"paths": [other, name]},
             )
+
+
+def are_plain(folder: str, names: Sequence[str]) -> bool:
+    """Whether no rule for paths below the top has anything against files of these names in one folder.
+
+    One look at all of them together, which spares a look at each; False says no more than that some want one.
+
+    Args:
+        folder: Path of the folder with `/` at its end; empty at the top.
+        names: What is in it.
+    """
+    joined = "/".join(names)
+    folded = fold(joined)
+    if _DOUBT.search(f"/{folder.lower()}{folded}/") or len(set(folded.split("/"))) != len(names):
+        return False
+    if joined.isascii() and folder.isascii():
+        longest = len(max(names, key=len))
+    elif unicodedata.is_normalized("NFC", folder + joined):
+        longest = max(len(name.encode()) for name in names)
+    else:
+        return False
+    return len(folder.encode()) + longest <= MAX_PART_BYTES
 
 
 def check_top_level(name: str) -> None:

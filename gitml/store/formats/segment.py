@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gitml.model.digest import sum_line
 from gitml.store.formats import codec, wire
 from gitml.store.formats.pack import PACK_LIMIT_BYTES, PACK_LIMIT_CHUNKS, TAIL_BYTES, PackRef
 from gitml.store.formats.runs import Run, Runs
@@ -64,7 +65,7 @@ class Segment:
         """The sha256sum lines, in blocks of many."""
         for start in range(0, len(self.paths), _BLOCK_ENTRIES):
             block = enumerate(self.paths[start : start + _BLOCK_ENTRIES], start)
-            yield b"".join([line(path, self.sha(number)) for number, path in block])
+            yield b"".join([sum_line(path, self.sha(number)) for number, path in block])
 
     def logical_digest(self) -> bytes:
         """SHA-256 of the sha256sum lines: what the segment says, however it is laid out."""
@@ -72,11 +73,6 @@ class Segment:
         for block in self.lines():
             hasher.update(block)
         return hasher.digest()
-
-
-def line(path: str, sha: bytes) -> bytes:
-    """The sha256sum line of a file."""
-    return b"%s  %s\n" % (sha.hex().encode(), path.encode())
 
 
 def ends_segment(path: str) -> bool:

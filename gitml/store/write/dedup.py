@@ -43,7 +43,7 @@ class KnownChunks:
     def get(self, chunk_id: bytes) -> int | None:
         """What was remembered of a chunk."""
         place = self._young.get(chunk_id)
-        return self._old.get(chunk_id) if place is None else place
+        return self._old.get(chunk_id) if place is None and self._old else place
 
     def add(self, chunk_id: bytes, place: int) -> None:
         """Remember a chunk, and let go of the oldest."""

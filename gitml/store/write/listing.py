@@ -20,7 +20,6 @@ from gitml.store.formats.segment import (
     Segment,
     encode_segment,
     ends_segment,
-    line,
 )
 from gitml.store.formats.wire import StoredObject
 from gitml.store.media import layout
@@ -83,8 +82,7 @@ class ListingWriter:
         Raises:
             ValueError: Its path does not come after the one before.
         """
-        self._tree.add(path, sha)
-        text = line(path, sha)
+        text = self._tree.add(path, sha)
         draft = self._draft
         if draft.paths and draft.line_bytes + len(text) > SEGMENT_LIMIT_LINE_BYTES:
             self._close()

@@ -6,13 +6,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from gitml.errors import GitMLError
-from gitml.model.digest import Digest
-from gitml.store.formats.segment import line
+from gitml.model.digest import Digest, sum_line
 from gitml.store.write.source import DiskFile
 
 _BESIDE: Final = frozenset({"asset.yaml", "about.yaml"})
@@ -39,10 +40,10 @@ class PlacedTree:
                 hasher = hashlib.sha256()
                 for block in file.blocks():
                     hasher.update(block)
-                digest.update(line(file.path, hasher.digest()))
+                digest.update(sum_line(file.path, hasher.digest()))
             except (GitMLError, UnicodeEncodeError):
                 return None
-            hashed.append(replace(file, digest=hasher.digest()))
+            hashed.append(msgspec.structs.replace(file, digest=hasher.digest()))
         return cls(hashed, []) if digest.digest() == tree.raw else None
 
     def files(self) -> Iterator[DiskFile]:

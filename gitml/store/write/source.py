@@ -11,9 +11,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
+
+import msgspec
 
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
 from gitml.model import paths as rules
@@ -26,6 +28,7 @@ _SMALL_BYTES = 1024 * 1024
 _FAULTS_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _T = TypeVar("_T")
+_KEY = attrgetter("key")
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -74,8 +77,7 @@ class Learns(Protocol):
         """Told each file's SHA-256 once its contents are stored, in path order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskFile:
+class DiskFile(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """A regular file of the user's, as it was when it was listed."""
 
     path: str
@@ -92,9 +94,38 @@ class DiskFile:
             Conflict: The file changed since it was listed, or while it was read.
             AccessDenied: It may not be read.
         """
-        flags = _OPEN if self.follow_links else _OPEN | os.O_NOFOLLOW
+        if 0 < self.size_bytes <= _SMALL_BYTES:
+            block = self._read_at_once()
+            if block is not None:
+                return iter((block,))
+        return self._read_blocks()
+
+    def _read_at_once(self) -> memoryview | None:
+        """All bytes of a file that is, after they were read, just as it was listed."""
         try:
-            handle = os.open(self.location, flags)
+            handle = os.open(self.location, self._flags)
+            try:
+                data = os.read(handle, self.size_bytes + 1)
+                after = os.fstat(handle)
+            finally:
+                os.close(handle)
+        except OSError:
+            return None  # the long way says what is wrong
+        same = (
+            len(data) == self.size_bytes
+            and self._is_same(after)
+            and after.st_ctime_ns == self.status.st_ctime_ns
+            and stat.S_ISREG(after.st_mode)
+        )
+        return memoryview(data) if same else None
+
+    @property
+    def _flags(self) -> int:
+        return _OPEN if self.follow_links else _OPEN | os.O_NOFOLLOW
+
+    def _read_blocks(self) -> Iterator[memoryview]:
+        try:
+            handle = os.open(self.location, self._flags)
         except OSError as error:
             raise self._failed(error) from error
         try:
@@ -144,21 +175,15 @@ class DiskFile:
         return _unreadable(self.path, error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A name in a folder: a file or a folder to walk into."""
 
     name: str
     location: str
     status: os.stat_result
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.status.st_mode)
-
-    @property
-    def sort_key(self) -> str:
-        return self.name + "/" if self.is_folder else self.name
+    is_folder: bool
+    key: str
+    """Sorts as the bytes of the paths do; names that are no UTF-8 are refused anyway."""
 
 
 class FolderSource:
@@ -179,7 +204,6 @@ class FolderSource:
         self.warnings: list[str] = []
         self._faults: list[GitMLError] = []
         self._unnamed_warnings = 0
-        self._judged: dict[str, int] = {}  # folder -> hash of its names, where no rule objected to any
 
     def totals(self) -> tuple[int, int]:
         """Number of files and of bytes; finds every fault that `files` would find.
@@ -231,7 +255,13 @@ class FolderSource:
     def _top(self) -> list[_Found]:
         found: list[_Found] = []
         for path in self._paths:
-            entry = self._look(path.name or str(path), str(path), follow=self._follow_links)
+            name = path.name or str(path)
+            try:
+                status = path.stat(follow_symlinks=self._follow_links)
+            except OSError as error:
+                self._fault(_unseen(name, str(path), error))
+                continue
+            entry = self._found("", name, str(path), status)
             if entry is None:
                 continue
             if entry.is_folder:
@@ -261,74 +291,56 @@ class FolderSource:
         cache: SourceCache | None,
     ) -> Iterator[DiskFile]:
         names = [entry.name for entry in found]
-        judged = hash(tuple(names))
-        is_judged = self._judged.get(folder) == judged
-        objections = self._objections
-        if not is_judged:
+        are_plain = bool(names) and rules.are_plain(folder, names)
+        if not are_plain:
             self._try(rules.check_siblings, names)
-        found.sort(key=lambda entry: entry.sort_key.encode(errors="surrogateescape"))
+        found.sort(key=_KEY)
         for entry in found:
             path = folder + entry.name
+            status = entry.status
             if entry.is_folder:
-                identity = (entry.status.st_dev, entry.status.st_ino)
+                identity = (status.st_dev, status.st_ino)
                 if identity in above:
                     self._fault(_refused(path, "is a link to a folder that it lies in"))
                     continue
-                inner = self._objections
                 yield from self._walk(path + "/", self._scan(entry, path + "/"), (*above, identity), cache)
-                objections += self._objections - inner
-            elif is_judged or self._try(rules.check_portable, path):
-                self._warn(path, entry.status, None if is_judged else rules.windows_problem(path))
+            elif are_plain or self._try(rules.check_portable, path):
+                if not are_plain or status.st_mode & stat.S_IXUSR:
+                    self._warn(path, status, None if are_plain else rules.windows_problem(path))
                 yield DiskFile(
                     path=path,
-                    size_bytes=entry.status.st_size,
+                    size_bytes=status.st_size,
                     location=entry.location,
-                    status=entry.status,
+                    status=status,
                     follow_links=self._follow_links,
-                    digest=None if cache is None else cache.known(path, entry.status),
+                    digest=None if cache is None else cache.known(path, status),
                 )
-        if objections == self._objections:
-            self._judged[folder] = judged
-
-    @property
-    def _objections(self) -> int:
-        return len(self._faults) + len(self.warnings) + self._unnamed_warnings
 
     def _scan(self, folder: _Found, path: str) -> list[_Found]:
+        found: list[_Found] = []
         try:
             with os.scandir(folder.location) as entries:
-                names = [(entry.name, entry.path) for entry in entries]
+                for item in entries:
+                    try:
+                        status = item.stat(follow_symlinks=self._follow_links)
+                    except OSError as error:
+                        self._fault(_unseen(path + item.name, item.path, error))
+                        continue
+                    entry = self._found(path, item.name, item.path, status)
+                    if entry is not None:
+                        found.append(entry)
         except OSError as error:
             self._fault(_unreadable(path or folder.location, error))
             return []
-        looked = (
-            self._look(name, location, follow=self._follow_links, folder=path) for name, location in names
-        )
-        return [entry for entry in looked if entry is not None]
+        return found
 
-    def _look(self, name: str, location: str, *, follow: bool, folder: str = "") -> _Found | None:
-        path = folder + name
-        try:
-            status = os.stat(location, follow_symlinks=follow)  # noqa: PTH116
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP):
-                self._fault(
-                    NotFound(
-                        f"{shown(location)} does not exist",
-                        code="path-missing",
-                        hint="name an existing file or folder",
-                        context={"path": path},
-                    )
-                    if not Path(location).is_symlink()
-                    else _refused(path, "is a symbolic link that leads nowhere")
-                )
-            else:
-                self._fault(_unreadable(path, error))
-            return None
+    def _found(self, folder: str, name: str, location: str, status: os.stat_result) -> _Found | None:
         mode = status.st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-            return _Found(name, location, status)
-        self._fault(_refused(path, f"is {_kind(mode)}"))
+        if stat.S_ISREG(mode):
+            return _Found(name, location, status, False, name)  # noqa: FBT003
+        if stat.S_ISDIR(mode):
+            return _Found(name, location, status, True, name + "/")  # noqa: FBT003
+        self._fault(_refused(folder + name, f"is {_kind(mode)}"))
         return None
 
     def _warn(self, path: str, status: os.stat_result, reason: str | None) -> None:
@@ -401,6 +413,20 @@ def _refused(path: str, reason: str) -> InvalidInput:
         f"{shown(path)} {reason}",
         code="not-regular",
         hint="leave it out, or put a regular file in its place",
+        context={"path": path},
+    )
+
+
+def _unseen(path: str, location: str, error: OSError) -> GitMLError:
+    """Why what is at a location cannot be looked at."""
+    if error.errno not in (errno.ENOENT, errno.ELOOP):
+        return _unreadable(path, error)
+    if Path(location).is_symlink():
+        return _refused(path, "is a symbolic link that leads nowhere")
+    return NotFound(
+        f"{shown(location)} does not exist",
+        code="path-missing",
+        hint="name an existing file or folder",
         context={"path": path},
     )
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 
 from gitml.errors import Conflict
 from gitml.model.progress import Progress
@@ -30,9 +31,14 @@ _BATCH_FILES = 128
 _TASK_CHUNKS = 32
 _QUEUED_BYTES = 24 * 1024 * 1024
 _KEPT_SUFFIXES = 1_000
+_TINY_BYTES = 32 * 1024
+_AT_ONCE_S = 0.0003
 
 Chunk = tuple[bytes, Buffer]
 """Id and bytes."""
+
+_Read = tuple[bytes, list[Chunk]]
+"""What a file holds: its digest, and its chunks unless they need not be looked at."""
 
 
 class Probe:
@@ -74,6 +80,16 @@ class _Draft:
     places: list[int]
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Files that are read whole: what the first of them hold, and the rest on its way."""
+
+    files: list[SourceFile]
+    size_bytes: int
+    read: list[_Read]
+    rest: Future[list[_Read]] | None
+
+
 class TreeWriter:
     """Writes the files of one tree.
 
@@ -113,7 +129,7 @@ class TreeWriter:
         self._progress = progress
         self._known = KnownChunks()
         self._suffixes: dict[str, Probe] = {}
-        self._queue: deque[tuple[int, Future[list[tuple[bytes, list[Chunk]]]], list[SourceFile]]] = deque()
+        self._queue: deque[_Batch] = deque()
         self._queued_bytes = 0
         self.totals = Totals()
 
@@ -148,7 +164,11 @@ class TreeWriter:
         self._make_room(batch_bytes)
         self._queued_bytes += batch_bytes
         known = [self._find_file(file, file.digest) is not None if file.digest else False for file in batch]
-        self._queue.append((batch_bytes, self._pool.submit(_read_batch, batch, known), batch))
+        read = _read_at_once(batch, known) if batch_bytes <= _TINY_BYTES * len(batch) else []
+        rest = None
+        if len(read) < len(batch):
+            rest = self._pool.submit(_read_batch, batch[len(read) :], known[len(read) :])
+        self._queue.append(_Batch(batch, batch_bytes, read, rest))
 
     def _make_room(self, size_bytes: int) -> None:
         """Wait until so many bytes may be read."""
@@ -163,8 +183,9 @@ class TreeWriter:
         self._listing.flush()
 
     def _drain(self) -> None:
-        batch_bytes, future, batch = self._queue.popleft()
-        read = future.result()
+        taken = self._queue.popleft()
+        batch, batch_bytes = taken.files, taken.size_bytes
+        read = taken.read if taken.rest is None else taken.read + taken.rest.result()
         new: list[tuple[bytes, Buffer, Probe]] = []
         numbers: dict[bytes, int] = {}
         drafts = [
@@ -189,15 +210,18 @@ class TreeWriter:
         new: list[tuple[bytes, Buffer, Probe]],
         numbers: dict[bytes, int],
     ) -> _Draft:
-        if len(chunks) == 1 and (place := self._known.get(sha)) is not None:
+        is_one = len(chunks) == 1
+        if is_one and (place := self._known.get(sha)) is not None:
             return _Draft(file, sha, None, [place])
         runs = self._find_file(file, sha)
         if runs is not None or not chunks:
             return _Draft(file, sha, runs or [], [])
-        one = len(chunks) == 1
-        probe = self._probe(file.path) if one else Probe()
-        windows = () if one else self._windows(file.path)
-        return _Draft(file, sha, None, self._place(chunks, windows, probe, new, numbers))
+        if not is_one:
+            return _Draft(file, sha, None, self._place(chunks, self._windows(file.path), Probe(), new, numbers))
+        place = self._placed(sha, numbers, ())
+        if place is None:
+            place = _numbered(new, numbers, sha, chunks[0][1], self._probe(file.path))
+        return _Draft(file, sha, None, [place])
 
     # -- files that are read block by block
 
@@ -285,18 +309,17 @@ class TreeWriter:
         for chunk_id, data in chunks:
             place = self._known.get(chunk_id)
             if place is None:
-                number = numbers.get(chunk_id)
-                place = None if number is None else -1 - number
-            if place is None:
-                place = self._found(chunk_id, windows)
-            if place is None:
-                numbers[chunk_id] = len(new)
-                place = -1 - len(new)
-                new.append((chunk_id, data, probe))
-            places.append(place)
+                place = self._placed(chunk_id, numbers, windows)
+            places.append(_numbered(new, numbers, chunk_id, data, probe) if place is None else place)
         return places
 
-    def _found(self, chunk_id: bytes, windows: Sequence[PackWindow]) -> int | None:
+    def _placed(
+        self, chunk_id: bytes, numbers: dict[bytes, int], windows: Sequence[PackWindow]
+    ) -> int | None:
+        """Where a chunk is that was not met lately: new in this batch, or in a pack of the store."""
+        number = numbers.get(chunk_id)
+        if number is not None:
+            return -1 - number
         for window in (*windows, self._resumed):
             hit = window.find(chunk_id)
             if hit is not None:
@@ -401,14 +424,43 @@ class _Strand:
         return self._hasher.digest()
 
 
-def _read_batch(files: Sequence[SourceFile], known: Collection[bool]) -> list[tuple[bytes, list[Chunk]]]:
-    return [
-        (file.digest, []) if is_known and file.digest is not None else _read_whole(file)
-        for file, is_known in zip(files, known, strict=True)
-    ]
+def _numbered(
+    new: list[tuple[bytes, Buffer, Probe]], numbers: dict[bytes, int], chunk_id: bytes, data: Buffer, probe: Probe
+) -> int:
+    """Add a new chunk; its number, as a place."""
+    number = numbers[chunk_id] = len(new)
+    new.append((chunk_id, data, probe))
+    return -1 - number
 
 
-def _read_whole(file: SourceFile) -> tuple[bytes, list[Chunk]]:
+def _read_at_once(files: Sequence[SourceFile], known: Collection[bool]) -> list[_Read]:
+    """The first of some tiny files, up to one that had to be waited for.
+
+    What is in the system's memory is read sooner than another thread could be asked for it; what is not is read by
+    many threads.
+    """
+    read: list[_Read] = []
+    began = perf_counter()
+    for file, is_known in zip(files, known, strict=True):
+        read.append(_read(file, is_known))
+        ended = perf_counter()
+        if ended - began > _AT_ONCE_S:
+            break
+        began = ended
+    return read
+
+
+def _read_batch(files: Sequence[SourceFile], known: Collection[bool]) -> list[_Read]:
+    return [_read(file, is_known) for file, is_known in zip(files, known, strict=True)]
+
+
+def _read(file: SourceFile, is_known: bool) -> _Read:  # noqa: FBT001
+    if is_known and file.digest is not None:
+        return file.digest, []
+    return _read_whole(file)
+
+
+def _read_whole(file: SourceFile) -> _Read:
     blocks = list(file.blocks())
     data = blocks[0] if len(blocks) == 1 else memoryview(b"".join(blocks))
     sha = hashlib.sha256(data).digest()
