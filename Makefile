@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 2
 
-.PHONY: help demo test check bench nightly clean
+.PHONY: help demo test check bench nightly clean compiled
 
 help:
 	@echo "make demo     the whole path on real data, in under a minute; leaves demo/ to explore"
@@ -24,11 +24,15 @@ $(STAMP): pyproject.toml gitml/_version.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
+# Thousands of commands are started below; where Python writes no bytecode, each would compile the whole package.
+compiled: $(STAMP)
+	@$(BIN)/python -m compileall -q gitml tests
+
 demo: $(STAMP)
 	@rm -rf demo
 	@$(BIN)/gitml demo demo
 
-test: $(STAMP)
+test: compiled
 	$(BIN)/python -m pytest -n $(JOBS) -m "not nightly"
 
 check: $(STAMP)
@@ -37,10 +41,10 @@ check: $(STAMP)
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
+bench: compiled
 	$(BIN)/python -m tests.bench
 
-nightly: $(STAMP)
+nightly: compiled
 	GITML_TEST_PROFILE=nightly $(BIN)/python -m pytest -n $(JOBS) -m nightly
 	GITML_TEST_NO_FLOCK=1 $(BIN)/python -m pytest -n $(JOBS) -m "not nightly"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gitml.errors import InvalidInput
 from gitml.model.names import is_windows_device
 from gitml.model.paths import (
+    are_plain,
     check_path,
     check_portable,
     check_siblings,
@@ -140,6 +141,50 @@ def test_siblings_are_refused_exactly_when_two_fold_alike(names: list[str]) -> N
             check_siblings(names)
     else:
         check_siblings(names)
+
+
+_NAMES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["a.bin", "b", "Ab", "aB", "con", "COM1.x", "x.", "é", "e\u0301", "ß", "SS", "a" * 255]
+        ),
+        st.text(st.sampled_from("aB.-_ 1é中"), min_size=1, max_size=4),
+        st.text(min_size=1, max_size=4).filter(lambda name: "/" not in name and "\0" not in name),
+    ),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+
+
+def _objections(folder: str, names: list[str]) -> bool:
+    """Whether any rule objects to files of these names, asked one by one."""
+    try:
+        check_siblings(names)
+        for name in names:
+            check_portable(folder + name)
+    except InvalidInput:
+        return True
+    return any(windows_problem(folder + name) for name in names)
+
+
+@given(
+    st.sampled_from(
+        ["", "d/", "Data/2024/", "aux/", "d\u00e9/", "de\u0301/", "d./", "a\nb/", "d" * 250 + "/"]
+    ),
+    _NAMES,
+)
+def test_plain_names_are_those_that_no_rule_objects_to(folder: str, names: list[str]) -> None:
+    if are_plain(folder, names):
+        assert not _objections(folder, names)
+
+
+@pytest.mark.parametrize("folder", ["", "d/", "data/été/"])
+@pytest.mark.parametrize(
+    "names", [["a"], ["f000.bin", "f001.bin", "README"], ["é", "中.txt"], ["database", "a.b.c", "a b"]]
+)
+def test_common_names_are_plain(folder: str, names: list[str]) -> None:
+    assert are_plain(folder, names)
 
 
 @pytest.mark.parametrize(

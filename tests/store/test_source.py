@@ -261,6 +261,13 @@ def test_change_while_reading(tmp_path: Path, change: Callable[[Path], None]) ->
         list(blocks)
 
 
+def test_what_changes_the_bytes_of_no_file_is_no_change(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"a": b"12345"})
+    file = only(FolderSource([tmp_path]))
+    (tmp_path / "a").chmod(0o600)
+    assert b"".join(file.blocks()) == b"12345"
+
+
 def test_change_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path, {"a": b"12345"})
     file = only(FolderSource([tmp_path]))

@@ -6,11 +6,19 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.trees import DictSource
 
 from gitml.store.formats.pack import Footer, PackRef, decode_footer, encode_footer
+from gitml.store.media.memory import MemoryMedium
+from gitml.store.store import Store
 from gitml.store.write.dedup import KnownChunks, PackWindow
 from gitml.store.write.writer import Probe
 
@@ -57,6 +65,47 @@ def test_memory_is_flat(tmp_path: Path) -> None:
     small, large = measured(tmp_path / "s", 128 << 20), measured(tmp_path / "l", 512 << 20)
     assert large < 200
     assert large - small <= 20
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """A file that takes its time, and notes who waits for it."""
+
+    path: str
+    seconds: float
+    readers: list[str]
+    size_bytes: int = 8
+    digest: bytes | None = None
+
+    def blocks(self) -> Iterator[memoryview]:
+        self.readers.append(threading.current_thread().name)
+        time.sleep(self.seconds)
+        yield memoryview(self.path.encode().ljust(self.size_bytes))
+
+
+class _Slowly(DictSource):
+    def __init__(self, count: int, seconds: float) -> None:
+        super().__init__({f"{number:03}": b" " * 8 for number in range(count)})
+        self._seconds = seconds
+        self.readers: list[str] = []
+
+    def files(self) -> Iterator[Any]:
+        return (_Slow(path, self._seconds, self.readers) for path in sorted(self.tree))
+
+
+def test_files_that_must_be_waited_for_are_read_side_by_side() -> None:
+    source = _Slowly(300, 0.002)
+    root = Store(MemoryMedium(), jobs=4).write(source).root
+    here = source.readers.count(threading.current_thread().name)
+    assert root.files == 300
+    assert here <= 3, "one file of each batch tells"
+    assert len(set(source.readers)) > 2
+
+
+def test_files_that_are_there_at_once_are_read_by_the_one_who_asks() -> None:
+    source = _Slowly(300, 0)
+    Store(MemoryMedium(), jobs=4).write(source)
+    assert source.readers.count(threading.current_thread().name) > 3
 
 
 def test_probes() -> None:

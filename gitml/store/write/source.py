@@ -337,9 +337,9 @@ class FolderSource:
     def _found(self, folder: str, name: str, location: str, status: os.stat_result) -> _Found | None:
         mode = status.st_mode
         if stat.S_ISREG(mode):
-            return _Found(name, location, status, False, name)  # noqa: FBT003
+            return _Found(name, location, status, False, name)
         if stat.S_ISDIR(mode):
-            return _Found(name, location, status, True, name + "/")  # noqa: FBT003
+            return _Found(name, location, status, True, name + "/")
         self._fault(_refused(folder + name, f"is {_kind(mode)}"))
         return None
 

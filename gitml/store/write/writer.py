@@ -217,7 +217,9 @@ class TreeWriter:
         if runs is not None or not chunks:
             return _Draft(file, sha, runs or [], [])
         if not is_one:
-            return _Draft(file, sha, None, self._place(chunks, self._windows(file.path), Probe(), new, numbers))
+            return _Draft(
+                file, sha, None, self._place(chunks, self._windows(file.path), Probe(), new, numbers)
+            )
         place = self._placed(sha, numbers, ())
         if place is None:
             place = _numbered(new, numbers, sha, chunks[0][1], self._probe(file.path))
@@ -425,7 +427,11 @@ class _Strand:
 
 
 def _numbered(
-    new: list[tuple[bytes, Buffer, Probe]], numbers: dict[bytes, int], chunk_id: bytes, data: Buffer, probe: Probe
+    new: list[tuple[bytes, Buffer, Probe]],
+    numbers: dict[bytes, int],
+    chunk_id: bytes,
+    data: Buffer,
+    probe: Probe,
 ) -> int:
     """Add a new chunk; its number, as a place."""
     number = numbers[chunk_id] = len(new)
