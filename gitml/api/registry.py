@@ -14,6 +14,7 @@ from gitml.api.requests import Requests
 from gitml.api.stores import Stores
 from gitml.errors import NotFound, UsageError
 from gitml.model.progress import SILENT, Progress
+from gitml.model.typed import typed_path
 from gitml.registry.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class Registry:
             result = _register.register(
                 ws,
                 asset_id,
-                [Path(path) for path in paths],
+                [typed_path(path) for path in paths],
                 given,
                 branch=branch,
                 offline=offline,

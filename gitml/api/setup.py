@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitml._lazy import LazyModule
 from gitml.model.progress import SILENT, Progress
+from gitml.model.typed import typed_path
 
 if TYPE_CHECKING:
     from gitml.promotion import receive as _receive
@@ -37,7 +38,7 @@ def init(
     Raises:
         Conflict: Another store, remote or registry is there already.
     """
-    return _initialise.initialise(Path(directory), store=store, remote=remote, dry_run=dry_run)
+    return _initialise.initialise(typed_path(directory), store=store, remote=remote, dry_run=dry_run)
 
 
 def doctor(path: str | Path = ".", *, registry: str | Path | None = None) -> _doctor.Diagnosis:
@@ -73,8 +74,8 @@ def install(
         Conflict: There is a hook that GitML did not write.
     """
     return _hooks.install(
-        Path(path),
-        server=None if server is None else Path(server),
+        typed_path(path),
+        server=None if server is None else typed_path(server),
         chain=chain,
         uninstall=uninstall,
         dry_run=dry_run,
@@ -103,4 +104,6 @@ def hook(
         UsageError: No such hook.
         PolicyRefused: The push must not happen.
     """
-    return _receive.run_hook(name, arguments, updates, path=Path(path), registry=registry, progress=progress)
+    return _receive.run_hook(
+        name, arguments, updates, path=typed_path(path), registry=registry, progress=progress
+    )

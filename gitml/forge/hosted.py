@@ -25,6 +25,7 @@ from gitml.git.racing import Race
 from gitml.git.repository import Repository
 from gitml.git.types import Commit
 from gitml.model.progress import SILENT, Progress
+from gitml.model.typed import check_text
 
 
 class HostedForge:
@@ -194,7 +195,7 @@ class HostedForge:
         self, draft: Draft, *, proposes: Callable[[Request], bool] = lambda _: False
     ) -> Opened:
         """See :meth:`gitml.forge.base.Forge.open_or_update`."""
-        hosted_text.check(draft.title + draft.body)
+        check_text(draft.title, draft.body, most_bytes=hosted_text.MAX_TEXT_BYTES)
         branch = hosted_text.branch_of(draft.source, draft.target, draft.refs)
         longest = self.host.capabilities.longest_text
         body = hosted_text.write_body(draft.body, draft.source, draft.refs, longest=longest)
@@ -252,7 +253,7 @@ class HostedForge:
 
     def approve(self, number: int, comment: str | None = None) -> Request:
         """See :meth:`gitml.forge.base.Forge.approve`."""
-        hosted_text.check(comment or "")
+        check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request, me = self._to_review(number)
         hosted = self._get(number)
         if self._authors(hosted, None, asks=True).include(me):
@@ -274,7 +275,7 @@ class HostedForge:
                 code="no-reason",
                 hint=f"gitml pr reject {number} -m TEXT",
             )
-        hosted_text.check(comment)
+        check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request, me = self._to_review(number)
         if not _said(request.rejections, me):
             self.host.reject(number, head=request.head, comment=comment)
@@ -298,7 +299,7 @@ class HostedForge:
 
     def close(self, number: int, comment: str | None = None) -> Request:
         """See :meth:`gitml.forge.base.Forge.close`."""
-        hosted_text.check(comment or "")
+        check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request = self.get(number)
         if request.state is not RequestState.CLOSED:
             must_be_open(request)

@@ -12,8 +12,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gitml.errors import UsageError
-
 MAX_TEXT_BYTES: Final = 60_000
 PREFIX: Final = "gitml/"
 _SLUG_LENGTH: Final = 48
@@ -78,17 +76,3 @@ def read_body(text: str) -> tuple[str, str, tuple[str, ...]]:
 
 def _is_line(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and len(value) <= 1000
-
-
-def check(text: str) -> None:
-    """Refuse a text that no forge takes.
-
-    Raises:
-        UsageError: It is too long, or has a NUL character.
-    """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES or "\x00" in text:
-        raise UsageError(
-            f"title, body or comment is longer than {MAX_TEXT_BYTES} bytes, or has a NUL character",
-            code="bad-text",
-            hint="say it in fewer words",
-        )

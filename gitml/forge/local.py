@@ -28,8 +28,8 @@ from gitml.git.repository import Repository
 from gitml.git.types import Identity
 from gitml.model.progress import SILENT, Progress
 from gitml.model.request import EventKind, RequestEvent
+from gitml.model.typed import check_text
 
-_MAX_TEXT_BYTES = 65_536
 STATES: dict[str, RequestState | None] = {
     "open": RequestState.OPEN,
     "merged": RequestState.MERGED,
@@ -162,7 +162,7 @@ class LocalForge:
         self, draft: Draft, *, proposes: Callable[[Request], bool] = lambda _: False
     ) -> Opened:
         """See :meth:`gitml.forge.base.Forge.open_or_update`."""
-        _check_text(draft.title + draft.body)
+        check_text(draft.title, draft.body)
         actor = self._repo.identity()
         race = Race("open a request")
         for attempt in race.attempts():
@@ -215,7 +215,7 @@ class LocalForge:
         return self._review(number, EventKind.REJECTED, comment)
 
     def _review(self, number: int, kind: EventKind, comment: str) -> Request:
-        _check_text(comment)
+        check_text(comment)
         actor, seen = self._repo.identity(), None
         race = Race(f"review request {number}")
         for attempt in race.attempts():
@@ -246,7 +246,7 @@ class LocalForge:
 
     def close(self, number: int, comment: str | None = None) -> Request:
         """See :meth:`gitml.forge.base.Forge.close`."""
-        _check_text(comment or "")
+        check_text(comment)
         actor = self._repo.identity()
         race = Race(f"close request {number}")
         for attempt in race.attempts():
@@ -363,12 +363,3 @@ def _state(chain: Chain) -> RequestState:
     return {EventKind.MERGED: RequestState.MERGED, EventKind.CLOSED: RequestState.CLOSED}.get(
         kind, RequestState.OPEN
     )
-
-
-def _check_text(text: str) -> None:
-    if len(text.encode("utf-8", "surrogatepass")) > _MAX_TEXT_BYTES or "\x00" in text:
-        raise UsageError(
-            f"title, body or comment is longer than {_MAX_TEXT_BYTES} bytes, or has a NUL character",
-            code="bad-text",
-            hint="say it in fewer words",
-        )

@@ -153,5 +153,8 @@ def _repository(path: str) -> str:
 
 
 def _local(path: str) -> str:
-    real = os.path.realpath(path)
+    try:
+        real = os.path.realpath(path)
+    except ValueError:
+        return path  # which no file can have as its name
     return real.removesuffix("/.git").removesuffix(".git")

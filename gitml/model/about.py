@@ -38,7 +38,7 @@ class Deprecation:
 
     @classmethod
     def _build(cls, fields: Fields) -> Deprecation:
-        reason, replaced_by = fields.optional_text("reason"), fields.optional_text("replaced_by")
+        reason, replaced_by = fields.line("reason"), fields.optional_text("replaced_by")
         if replaced_by is not None:
             with at((*fields.path, "replaced_by")):
                 _check_successor(replaced_by)
@@ -99,7 +99,7 @@ class About:
                 Version.parse(version)
         deprecated = fields.mapping("deprecated")
         return cls(
-            description=fields.optional_text("description"),
+            description=fields.line("description"),
             owners=fields.texts("owners"),
             aliases=aliases,
             deprecated={version: _deprecation(version, entry) for version, entry in deprecated.items()},

@@ -6,6 +6,7 @@ line, and asks the JSON schema for all other faults of the same document.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from gitml.model.strict_yaml import Document
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 _MISSING: Any = object()
+_LINE = re.compile(r"[^\x00\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 
 
 class FieldError(Exception):
@@ -75,6 +77,17 @@ class Fields:
     def optional_text(self, key: str) -> str | None:
         """A text, None where it is absent."""
         value: str | None = self.take(key, str, "a text", None)
+        return value
+
+    def line(self, key: str) -> str | None:
+        """A text that stands on one line, None where it is absent."""
+        value = self.optional_text(key)
+        if value is not None and _LINE.fullmatch(value) is None:
+            raise FieldError(
+                (*self.path, key),
+                f"must be one line, and is {shown(value)}",
+                "put longer text into a README.md of the contents",
+            )
         return value
 
     def whole(self, key: str, least: int = 0) -> int:

@@ -36,7 +36,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _STORE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _OWN_FILE: Final = "asset.yaml"
 _REVIEW = re.compile(r"(?!asset\.yaml$)[^/\\\x00-\x1f\x7f-\x9f]{1,255}", re.IGNORECASE)
-_LINE = re.compile(r"[^\x00\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _LATEST = "latest"
 _MAX_REVIEW = 8
 
@@ -382,13 +381,7 @@ class Pointer:
             raise FieldError(
                 ("created",), f"is {shown(created)}, which is no time in UTC", 'as "2026-11-21T04:30:00Z"'
             )
-        description = fields.optional_text("description")
-        if description is not None and _LINE.fullmatch(description) is None:
-            raise FieldError(
-                ("description",),
-                f"must be one line, and is {shown(description)}",
-                "put longer text into a README.md of the contents",
-            )
+        description = fields.line("description")
         author = fields.text("author")
         _refuse_nul(("author",), author)
         inputs = fields.list_of("inputs")

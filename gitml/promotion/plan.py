@@ -13,6 +13,7 @@ from gitml.model.config import Config
 from gitml.model.names import AssetId, VersionId
 from gitml.model.reference import AssetRef
 from gitml.model.requirements import Requirements
+from gitml.model.typed import check_text
 from gitml.promotion.branch import plan_by_branch
 from gitml.promotion.case import Problem, Rule
 from gitml.promotion.elsewhere import address_of_repo, promote_elsewhere
@@ -62,6 +63,7 @@ def promote(
         PolicyRefused: The target's rules forbid it; all that they object to is named.
         StoreUnavailable: The remote cannot be reached.
     """
+    check_text(title, body)
 
     def opened(where: Workspace, keeper: Forge, prepared: Prepared) -> Promotion:
         _check_capabilities(keeper, draft=draft, reviewers=reviewers, auto_merge=auto_merge)

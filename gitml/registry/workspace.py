@@ -14,6 +14,7 @@ from gitml.errors import NotFound, UsageError
 from gitml.git.repository import Repository
 from gitml.model.config import Config
 from gitml.model.progress import SILENT, Progress
+from gitml.model.typed import typed_path
 from gitml.registry.committing import HEADS
 from gitml.registry.settings import Settings, load_settings
 from gitml.registry.snapshot import CONFIG_FILE, Snapshot
@@ -89,8 +90,8 @@ class Workspace:
             NotFound: No repository, or no registry in it.
             InvalidInput: The user's settings are malformed.
         """
-        caller = Path(path).resolve()
-        start = (caller / registry).resolve() if registry is not None else caller
+        caller = typed_path(path).resolve()
+        start = (caller / typed_path(registry)).resolve() if registry is not None else caller
         if not start.is_dir():
             raise NotFound(f"there is no folder {start}", code="no-folder", hint="name an existing folder")
         repo = repo or Repository.discover(start)

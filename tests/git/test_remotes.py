@@ -352,6 +352,7 @@ def test_configured_address_is_checked_too(pair: tuple[Repository, Path], tmp_pa
         ("/srv/r.git", "file:///srv/r.git", True),
         ("/srv/r.git", "/srv/./x/../r", True),
         ("/srv/r", "host:srv/r", False),
+        ("file:///a%00b", "git@host:a/b.git", False),
     ],
 )
 def test_same_remote(first: str, second: str, same: bool) -> None:

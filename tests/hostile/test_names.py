@@ -8,6 +8,9 @@ import pytest
 from support.canaries import Door, assert_refused, call, watched
 from support.team import write
 
+from gitml.api import Registry
+from gitml.errors import UsageError
+
 LONG = "a" * 129
 NAMES = [
     "", ".", "..", "../x", "/abs", "a/b", "-x", "--upload-pack=touch", "_x", "A", "Digits", "a b", "a\tb", "a\nb",
@@ -143,6 +146,39 @@ def test_messages_of_one_line(arena, door: Door, text: str) -> None:
     assert_refused(
         arena.call(door, "register", "models/new", arena.contents, message=text), 3, "must be one line"
     )
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("two\nlines", "must be one line"), ("a\u2028b", "must be one line"), ("a\0b", "must be one line"),
+     ("x" * 70_000, "65536")],
+    ids=["break", "separator", "NUL", "long"],
+)  # fmt: skip
+def test_reasons_of_deprecations(arena, door: Door, text: str, why: str, dry_run: bool) -> None:
+    """What cannot be read again is never written: about.yaml would be lost, and its asset with it."""
+    outcome = arena.call(door, "deprecate", "models/digits@1", message=text, dry_run=dry_run)
+    assert_refused(outcome, 3, "models/digits/about.yaml:", why)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\udcff", "x" * 70_000], ids=["NUL", "byte", "long"])
+def test_words_of_requests(arena, door: Door, text: str) -> None:
+    assert_refused(arena.call(door, "requests.reject", 1, message=text), 2, "comment")
+    assert_refused(arena.call(door, "requests.approve", 1, message=text), 2, "comment")
+    for word in ("title", "body"):
+        for dry_run in (False, True):
+            options = {word: text, "dry_run": dry_run, "target": "staging"}
+            assert_refused(arena.call(door, "promote", "models/digits@1", **options), 2, word)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
+def test_paths_that_no_file_can_have(arena, door: Door, text: str) -> None:
+    assert_refused(arena.call(door, "register", "models/new", text), 2, "no path")
+    assert_refused(arena.call(door, "register", "models/new", arena.contents, source=text), 2, "no path")
+    assert_refused(arena.call(door, "get", "models/digits", output=text), 2, "no path")
+    assert_refused(arena.call(door, "init", text), 2, "no path")
+    with pytest.raises(UsageError, match="no path"):
+        Registry(arena.ada.folder, registry=text)
 
 
 @_rows(BRANCHES)

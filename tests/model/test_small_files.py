@@ -87,8 +87,10 @@ def test_about_keeps_what_it_does_not_know() -> None:
         ("aliases: {champion: 2}", "aliases.champion"), ("aliases: {Champion: a}", "aliases.Champion"),
         ("aliases: {latest: a}", "aliases.latest"), ("aliases: {x: ../y}", "aliases.x"),
         ("aliases: []", "aliases"), ("owners: ada", "owners"), ("owners: [1]", "owners[0]"),
-        ("description: 3", "description"), ("deprecated: ['1']", "deprecated"),
+        ("description: 3", "description"), ('description: "a\\nb"', "description"), ("deprecated: ['1']", "deprecated"),
         ('deprecated: {"1": null}', "deprecated.'1'"), ('deprecated: {"1": {reason: 1}}', "deprecated.'1'.reason"),
+        ('deprecated: {"1": {reason: "a\\nb"}}', "deprecated.'1'.reason"),
+        ('deprecated: {"1": {reason: "a\\u0000b"}}', "deprecated.'1'.reason"),
         ('deprecated: {"1": {replaced_by: 2}}', "deprecated.'1'.replaced_by"),
         ('deprecated: {"../x": {}}', "deprecated.'../x'"),
         ('deprecated: {"1": {replaced_by: "a b"}}', "deprecated.'1'.replaced_by"),
@@ -103,19 +105,20 @@ def test_bad_abouts(text: str, field: str) -> None:
 
 WORDS = st.from_regex(r"x[a-z0-9]{0,5}", fullmatch=True)
 NUMBERS = st.integers(0, 999).map(str)
+LINES = st.text(max_size=9).filter(lambda text: text.splitlines() in ([], [text]) and "\0" not in text)
 
 
 @given(
     st.builds(
         About,
-        description=st.none() | st.text(max_size=9),
+        description=st.none() | LINES,
         owners=st.lists(st.text(min_size=1, max_size=5), max_size=3, unique=True).map(
             lambda o: tuple(sorted(o))
         ),
         aliases=st.dictionaries(WORDS, NUMBERS, max_size=3),
         deprecated=st.dictionaries(
             NUMBERS,
-            st.builds(Deprecation, reason=st.none() | st.text(max_size=9), replaced_by=st.none() | NUMBERS),
+            st.builds(Deprecation, reason=st.none() | LINES, replaced_by=st.none() | NUMBERS),
             max_size=3,
         ),
     )

@@ -34,7 +34,7 @@ class Cache:
     """The bare repositories of one address, and what was seen of its branches."""
 
     def __init__(self, address: Address, *, cached: bool) -> None:
-        key = hashlib.sha256(address.shown.encode()).hexdigest()[:32]
+        key = hashlib.sha256(address.shown.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         self._address = address
         self._cached = cached
         self._base = platformdirs.user_cache_path("gitml") / "registries"

@@ -12,6 +12,7 @@ from gitml.errors import Conflict, NoSpace, NotFound, UsageError
 from gitml.model.names import VersionId
 from gitml.model.paths import glob_matcher
 from gitml.model.shown import size
+from gitml.model.typed import typed_path
 from gitml.registry.external.contents import contents_of
 from gitml.registry.place.placed import Record, cache_path, remember
 from gitml.registry.resolve import Resolved, resolve
@@ -118,7 +119,7 @@ def _wanted(
 ) -> _Wanted:
     tree = contents_of(ws, ws.at(found.commit).config, found.pointer)
     if output is not None:
-        destination = ws.caller / output
+        destination = ws.caller / typed_path(output)
     else:
         destination = ws.require_directory("placing contents without -o") / found.id.folder
     select, entries = _selection(tree, found, include, exclude)

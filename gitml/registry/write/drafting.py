@@ -15,6 +15,7 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Contents, Input, Pointer, Source
 from gitml.model.redact import strip_credentials
 from gitml.model.sql import lasting
+from gitml.model.typed import typed_path
 from gitml.registry.others.addresses import name_of
 from gitml.registry.others.opening import OtherRegistry, open_other
 from gitml.registry.resolve import resolve
@@ -107,7 +108,7 @@ def _source(ws: Workspace, given: Given) -> Source:
 def _source_path(repo: Repository, caller: Path, path: str | None) -> str | None:
     if path is None or repo.top is None:
         return path
-    full = (caller / path).resolve()
+    full = (caller / typed_path(path)).resolve()
     if not full.exists():
         raise NotFound(
             f"--source {path} does not exist", code="no-source", hint="name the file that made the contents"

@@ -95,6 +95,7 @@ def deprecate(
 
     Raises:
         NotFound: No such version, or no such replacement.
+        InvalidInput: The message is more than a line, or too long.
     """
     target = resolve(ws, ref).id
     successor = resolve(ws, replaced_by).id if replaced_by else None
@@ -138,14 +139,20 @@ def _edit(
         )
     found = ws.tip(name)
     start = found.commit if found else ws.default_tip().commit
+    path = ws.at(start).path(asset.folder, ABOUT_FILE)
+
+    def edited(about: About) -> tuple[About, bytes]:
+        """What it is afterwards; read back, since what was typed may break a rule of the format."""
+        data = change(about).format()
+        return About.parse(data, file=path), data
+
     before = _about(ws, start, name, asset)
-    after = change(before)
+    after, _ = edited(before)
     commit: str | None = None
     if after != before and not dry_run:
 
         def on(tip: str | None) -> dict[str, bytes]:
-            present = _about(ws, tip or start, name, asset)
-            return {ws.at(tip or start).path(asset.folder, ABOUT_FILE): change(present).format()}
+            return {path: edited(_about(ws, tip or start, name, asset))[1]}
 
         commit = commit_on(ws.repo, name, start, on, message)
     return Edited(
