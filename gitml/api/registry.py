@@ -514,7 +514,7 @@ class Registry:
         )
 
     def rollback(
-        self, asset: str, *, target: str, to: str | None = None, dry_run: bool = False
+        self, asset: str, *, target: str, to: str | None = None, now: bool = False, dry_run: bool = False
     ) -> _propose.Promotion:
         """Ask to let a stage run a version that ran there before.
 
@@ -522,14 +522,15 @@ class Registry:
             asset: TYPE/NAME.
             target: The stage.
             to: The version; default is the one before the present one.
+            now: Merge the request at once, where the stage's policy needs nobody's approval of a rollback.
             dry_run: Fetch and plan only.
 
         Raises:
             NotFound: The asset was never on the stage, or nothing ran there before.
-            PolicyRefused: The version never ran there.
+            PolicyRefused: The stage's rules forbid it; with `now`, somebody would have to approve it.
         """
         return _rollback.rollback(
-            self._open_to_change(dry_run=dry_run), asset, target=target, to=to, dry_run=dry_run
+            self._open_to_change(dry_run=dry_run), asset, target=target, to=to, now=now, dry_run=dry_run
         )
 
     def history(self, what: str, *, at: str | None = None) -> _history.History:

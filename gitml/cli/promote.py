@@ -76,6 +76,7 @@ def promote(
     examples=[
         "gitml rollback models/digits -t production",
         "gitml rollback models/digits -t production --to 2",
+        "gitml rollback models/digits -t production --now",
     ],
 )
 @click.argument("asset", metavar="TYPE/NAME")
@@ -83,11 +84,12 @@ def promote(
 @click.option(
     "--to", metavar="VERSION", help="A version that ran there; default is the one before the present one."
 )
+@click.option("--now", is_flag=True, help="Merge it at once, if the stage's policy needs no approval of it.")
 @dry_run_option
-def rollback(session: Session, asset: str, *, target: str, to: str | None, dry_run: bool) -> None:
+def rollback(session: Session, asset: str, *, target: str, to: str | None, now: bool, dry_run: bool) -> None:
     """Ask to let a stage run an earlier version again.
 
-    Opens a request that only changes which version the stage runs.
+    Opens a request that only changes which version the stage runs; with --now merges it, too.
     """
-    result = session.registry().rollback(asset, target=target, to=to, dry_run=dry_run)
+    result = session.registry().rollback(asset, target=target, to=to, now=now, dry_run=dry_run)
     session.finish(result, render.promotion, refs=render.promotion_refs(result), dry_run=dry_run)

@@ -141,6 +141,7 @@ class Requirements:
     Attributes:
         inputs_promoted: Whether everything that a version was made from has to be promoted, too.
         no_inputs: Whether a version may come without what it was made from.
+        rollback_now: Whether a rollback needs nobody's approval.
         fields: Pattern of assets -> fields that a version must have.
         formats: Pattern of assets -> patterns of files, one of which every file of the contents must match.
         unread: Rule -> why it cannot be judged; each refuses every promotion.
@@ -149,6 +150,7 @@ class Requirements:
     approvals: Approvals = field(default_factory=Approvals)
     inputs_promoted: bool = False
     no_inputs: bool = False
+    rollback_now: bool = False
     metrics: ByPattern[tuple[MetricRule, ...]] = ()
     fields: ByPattern[tuple[str, ...]] = ()
     formats: ByPattern[tuple[str, ...]] = ()
@@ -281,6 +283,7 @@ _READERS: Final[Mapping[str, Callable[[Any, Path], Any]]] = {
     "approvals": _approvals,
     "inputs_promoted": _flag,
     "no_inputs": _allowed,
+    "rollback_now": _allowed,
     "metrics": _metrics,
     "fields": _fields,
     "formats": _formats,

@@ -16,7 +16,7 @@ from gitml.model.config import StagePolicy
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Input, Pointer
-from gitml.model.requirements import Requirements
+from gitml.model.requirements import Approvals, Requirements
 from gitml.model.statement import Statement
 from gitml.promotion.view import Defect, File, TreeView, changed_paths
 
@@ -254,6 +254,12 @@ class Case:
             )
         )
 
+    @cached_property
+    def approvals(self) -> Approvals:
+        """Who has to approve: of a rollback nobody, where the stage allows it at once."""
+        required = self.requirements
+        return Approvals() if required.rollback_now and self.is_rollback else required.approvals
+
     def names_store(self, pointer: Pointer) -> bool:
         """Whether the target's configuration names the store that the pointer does."""
         return self.stores is None or pointer.contents.store in self.stores
@@ -261,8 +267,3 @@ class Case:
     def has_bytes(self, pointer: Pointer) -> bool:
         """Whether the pointer's bytes are all where they must be."""
         return self.names_store(pointer) and not self.evidence.missing_bytes(pointer)
-
-
-def approvals_needed(policy: StagePolicy) -> int:
-    """How many people have to approve; a value that is no count is the rule `require`'s business."""
-    return Requirements.read(policy.require).approvals.count

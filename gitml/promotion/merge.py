@@ -12,12 +12,13 @@ from gitml.errors import Conflict
 from gitml.forge.base import Forge, Landing, Request, RequestState
 from gitml.git.racing import Race
 from gitml.git.types import Commit, MergeConflict
-from gitml.promotion.case import Move, Problem, Rule, approvals_needed
+from gitml.promotion.case import Move, Problem, Rule
 from gitml.promotion.chain import version_at
 from gitml.promotion.history import birth_of
 from gitml.promotion.judging import Judged, judge_merge, reviews_of
 from gitml.promotion.prepare import refuse
 from gitml.promotion.propose import describe_move
+from gitml.promotion.rules import people
 from gitml.promotion.target import Target, find_target, is_own_file
 from gitml.registry.workspace import Workspace
 
@@ -119,7 +120,7 @@ def _record(ws: Workspace, forge: Forge, request: Request, tip: str, *, dry_run:
     """Finish what a killed merge, or a merge past GitML, left: the head is on the stage, and no event says so."""
     merge = _merge_of(ws, tip, request.head)
     target = find_target(ws, forge.shared, request.target)
-    earned = merge is not None and _is_approved(ws, request, target, merge.parents[0])
+    earned = merge is not None and _is_approved(ws, forge, request, target, merge.parents[0])
     if merge is None or not earned:
         return _close(forge, request, dry_run=dry_run)
     if not dry_run:
@@ -137,13 +138,22 @@ def _close(forge: Forge, request: Request, *, dry_run: bool) -> Merged:
     return Merged(request=request, commit=None, target=request.target, already=True, summary=(said,))
 
 
-def _is_approved(ws: Workspace, request: Request, target: Target, onto: str) -> bool:
-    """Whether the reviews met the policy; the head's authors are those of what it brought to `onto`."""
+def _is_approved(ws: Workspace, forge: Forge, request: Request, target: Target, onto: str) -> bool:
+    """Whether the reviews meet the policy; the head's authors are those of what it brought to `onto`."""
     authors = set(request.authors)
     for commit in ws.repo.between(onto, request.head):
         authors |= {commit.author.email.casefold(), commit.committer.email.casefold()}
-    approvers = {review.actor.email.casefold() for review in request.approvals} - authors
-    return not request.rejections and len(approvers) >= approvals_needed(target.policy)
+    given = reviews_of(request)
+    judged = judge_merge(
+        ws,
+        forge.shared,
+        replace(target, tip=onto),
+        request.head,
+        birth=lambda: birth_of(ws, forge, request.target),
+        reviews=replace(given, approved_by=tuple(who for who in given.approved_by if who not in authors)),
+        rules=[people.approvals],
+    )
+    return isinstance(judged, Judged) and not judged.problems
 
 
 def _merge_of(ws: Workspace, tip: str, head: str) -> Commit | None:

@@ -137,8 +137,8 @@ def _unopposed(case: Case, rule: Rule) -> Verdict:
         Rule.FIELDS: bool(required.fields),
         Rule.FORMATS: bool(required.formats),
         Rule.SIGNED: required.signed is not None,
-        Rule.APPROVALS: required.approvals.count > 0,
-        Rule.OWNERS: bool(required.approvals.owners),
+        Rule.APPROVALS: case.approvals.count > 0,
+        Rule.OWNERS: bool(case.approvals.owners),
         Rule.STATEMENT: case.stated is not None,
     }
     if not asked.get(rule, True):

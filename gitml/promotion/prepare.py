@@ -16,7 +16,7 @@ from gitml.forge.shared import HEADS, Shared
 from gitml.git.types import Entry, TreeChange
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.stagefile import StageFile
-from gitml.promotion.case import Case, Move, Problem, Rule, Shape, approvals_needed
+from gitml.promotion.case import Case, Move, Problem, Rule, Shape
 from gitml.promotion.evidence import RepositoryEvidence
 from gitml.promotion.judging import case_of
 from gitml.promotion.policy import judge
@@ -202,7 +202,7 @@ def prepare(
         folders=tuple(case.added),
         already=tuple(version for version in named if version.asset not in moved and str(version) in asked),
         code=code if has_code else None,
-        approvals_needed=approvals_needed(target.policy),
+        approvals_needed=case.approvals.count,
         problems=tuple(judge(case)) if case.changed or not target.born else (),
     )
     return Prepared(plan=plan, target=target, tree=tree, parents=parents, changes=changes, case=case)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gitml.errors import NotFound
 from gitml.forge.detect import open_forge
 from gitml.model.names import AssetId, Version, VersionId
+from gitml.promotion.case import Reviews
 from gitml.promotion.chain import need_whole_history, runs
 from gitml.promotion.history import birth_of
-from gitml.promotion.prepare import Kind, current_changes, prepare
+from gitml.promotion.merge import merge_request
+from gitml.promotion.policy import judge
+from gitml.promotion.prepare import Kind, Prepared, current_changes, prepare, refuse
 from gitml.promotion.propose import Promotion, propose
+from gitml.promotion.rules import people
 from gitml.promotion.target import Target, find_target
 from gitml.registry.resolve import resolve_asset
 from gitml.registry.workspace import Workspace
@@ -20,6 +26,7 @@ def rollback(
     *,
     target: str,
     to: str | None = None,
+    now: bool = False,
     title: str | None = None,
     body: str | None = None,
     dry_run: bool = False,
@@ -31,6 +38,7 @@ def rollback(
         asset: The asset.
         target: The stage.
         to: The version; None is the one that ran before the present one.
+        now: Merge the request at once, if the stage's policy needs nobody's approval of it.
         title: Title of the request.
         body: Text of the request.
         dry_run: Only plan.
@@ -56,7 +64,21 @@ def rollback(
         changes=current_changes(ws, goal, {name: version}),
         birth=lambda: birth_of(ws, forge, target),
     )
-    return propose(ws, forge, prepared, title=title, body=body, dry_run=dry_run)
+    if now:
+        _check_now(prepared)
+    asked = propose(ws, forge, prepared, title=title, body=body, dry_run=dry_run)
+    if not now or asked.request is None:
+        return asked
+    merged = merge_request(ws, forge, asked.request.number)
+    return replace(asked, request=merged.request, next=(), retries=asked.retries + merged.retries)
+
+
+def _check_now(prepared: Prepared) -> None:
+    """Refuse before anything is opened what would wait for people."""
+    stage = prepared.target.stage
+    missing = judge(replace(prepared.case, reviews=Reviews()), [people.approvals])
+    allow = f"leave out --now, or allow it: stages.{stage}.require.rollback_now: allowed"
+    refuse([replace(problem, hint=allow) for problem in missing], f"cannot roll back {stage} at once")
 
 
 def _chosen(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from support.cli import InFolder
 from support.events import last
-from support.promoting import land, number, register, runs
+from support.promoting import POLICY, founded, land, number, register, runs
 from support.team import Member, Team, git, write
 
 from gitml.errors import NotFound, PolicyRefused, UsageError
@@ -170,6 +173,62 @@ def test_rollback_asks_no_source_but_asks_approval(walked: Team, bob: Member) ->
     assert [reason["rule"] for reason in caught.value.context["reasons"]] == ["approvals"]
     land(ada, back, bob)
     assert runs(walked, "production") == {"models/digits": "2"}
+
+
+def in_production(team: Team, bob: Member) -> Member:
+    """Production ran models/digits 1 and 2, each approved by bob."""
+    for text in ("", "two"):
+        if text:
+            register(team.ada, "models/digits", text, inputs=["training=datasets/digits@1"])
+            team.ada.registry.push()
+        for stage, approvers in (("staging", ()), ("production", (bob,))):
+            land(team.ada, team.ada.registry.promote("models/digits", target=stage), *approvers)
+    return team.ada
+
+
+def test_a_rollback_that_cannot_wait(tmp_path: Path) -> None:
+    """One command, no colleague: where the stage says so, and on no other account."""
+    team = founded(
+        Team(tmp_path, configuration=POLICY.replace("approvals: 1", "approvals: 1, rollback_now: allowed"))
+    )
+    ada = in_production(team, team.clone("bob"))
+    planned = ada.registry.rollback("models/digits", target="production", now=True, dry_run=True)
+    assert (planned.request, planned.plan.approvals_needed) == (None, 0)
+    back = (
+        InFolder(ada.folder).ok("rollback", "models/digits", "-t", "production", "--now", "--json").document
+    )
+    assert (back["request"]["state"], back["request"]["reviews"], back["next"]) == ("merged", [], [])
+    assert runs(team, "production") == {"models/digits": "1"}
+    last_one = ada.registry.history("production").entries[0]
+    assert (last_one.kind.value, last_one.commit) == ("rolled-back", back["request"]["merged_commit"])
+    verified = ada.registry.verify(history="production")
+    assert (verified.commits, verified.approvals) == (3, 2)
+    text = InFolder(ada.folder).ok("rollback", "models/digits", "-t", "production", "--now").stdout
+    assert re.match(r"request \d+ merged into production, commit [0-9a-f]{12}: Roll back", text)
+    # A promotion waits for somebody as before.
+    register(ada, "models/digits", "three", inputs=["training=datasets/digits@1"])
+    ada.registry.push()
+    land(ada, ada.registry.promote("models/digits", target="staging"))
+    with pytest.raises(PolicyRefused):
+        land(ada, ada.registry.promote("models/digits", target="production"))
+
+
+def test_a_rollback_waits_where_the_stage_does_not_say_so(team: Team, bob: Member) -> None:
+    ada = in_production(team, bob)
+    before = git(team.remote, "for-each-ref")
+    for dry_run in (True, False):
+        with pytest.raises(PolicyRefused) as caught:
+            ada.registry.rollback("models/digits", target="production", now=True, dry_run=dry_run)
+        assert [reason["rule"] for reason in caught.value.context["reasons"]] == ["approvals"]
+        assert "rollback_now: allowed" in str(caught.value.hint)
+    assert git(team.remote, "for-each-ref") == before
+    register(ada, "models/digits", "three")
+    ada.registry.push()
+    land(ada, ada.registry.promote("models/digits", target="staging"))
+    done = ada.registry.rollback("models/digits", target="staging", now=True)
+    assert done.request is not None and done.request.merged_commit is not None
+    assert runs(team, "staging") == {"models/digits": "2"}
+    assert ada.registry.rollback("models/digits", target="staging", to="2", now=True).request is None
 
 
 def test_rollback_needs_the_bytes(walked: Team) -> None:

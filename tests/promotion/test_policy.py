@@ -482,6 +482,25 @@ def test_a_rollback_needs_no_source() -> None:
     assert scene.rules() == {"approvals"}
 
 
+def test_a_rollback_at_once_needs_nobody_but_may_be_refused() -> None:
+    scene = rollback_scene()
+    scene.witness.earlier = {"models/digits@2"}
+    scene.require(approvals={"count": 1, "owners": {"**": ["eve@example.com"]}}, rollback_now="allowed")
+    scene.reviews = Reviews()
+    assert scene.problems() == []
+    scene.reviews = Reviews(rejected_by=("bob@example.com",))
+    assert scene.rules() == {"rejected"}
+    scene.require(approvals=1, rollback_now=True)
+    assert scene.rules() == {"require", "rejected", "approvals"}
+
+
+def test_only_a_rollback_needs_nobody() -> None:
+    scene = allowed()
+    scene.require(approvals={"count": 1, "owners": {"**": ["eve@example.com"]}}, rollback_now="allowed")
+    scene.reviews = Reviews()
+    assert scene.rules() == {"approvals", "owners"}
+
+
 def test_what_never_ran_is_no_rollback() -> None:
     scene = rollback_scene()
     assert scene.rules() == {"from"}

@@ -24,6 +24,8 @@ def promotion(result: Promotion, out: Printer) -> None:
     request_ = result.request
     if request_ is not None:
         verb = "opened" if result.created else "brought up to date" if result.updated else "is open already"
+        if request_.merged_commit is not None:
+            verb = f"merged into {request_.target}, commit {short_commit(request_.merged_commit)}"
         out.line("request ", Styled(str(request_.number), Style.NAME), f" {verb}: {request_.title}")
     for line in result.summary:
         out.line(f"  {line}")

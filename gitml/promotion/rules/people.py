@@ -38,7 +38,7 @@ def approvals(case: Case) -> Iterator[Problem]:
     for who in case.reviews.rejected_by:
         message = f"{who} rejected this request"
         yield Problem(rule=Rule.REJECTED, asset="", message=message, hint="change it and promote again")
-    needed, given = case.requirements.approvals.count, len(_approvers(case.reviews))
+    needed, given = case.approvals.count, len(_approvers(case.reviews))
     if given < needed:
         many = "s" if needed != 1 else ""
         message = f"{case.stage} requires {needed} approval{many} of this head, and it has {given}"
@@ -52,9 +52,7 @@ def _approvers(reviews: Reviews) -> set[str]:
 
 def _owners_approved(case: Case, reviews: Reviews) -> Iterator[Problem]:
     """One of the owners of each path approved; the last pattern that matches a path says whose it is."""
-    rules = [
-        (pattern, compile_glob(pattern), owners) for pattern, owners in case.requirements.approvals.owners
-    ]
+    rules = [(pattern, compile_glob(pattern), owners) for pattern, owners in case.approvals.owners]
     touched: dict[str, list[str]] = {}
     for path in sorted(filter(None, map(case.after.inner, case.changed))) if rules else ():
         folders = [path, *(path[:at] for at, letter in enumerate(path) if letter == "/")]
