@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import threading
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.store import key
 from support.trees import DictSource
 
 from gitml.store.formats.pack import Footer, PackRef, decode_footer, encode_footer
+from gitml.store.media.medium import Buffers, PutOutcome
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
 from gitml.store.write.dedup import KnownChunks, PackWindow
+from gitml.store.write.source import SourceFile
 from gitml.store.write.writer import Probe
 
 _MEASURED = """
@@ -48,8 +52,6 @@ def measured(folder: Path, size_bytes: int) -> int:
     (folder / "in").mkdir(parents=True)
     with (folder / "in/big").open("wb") as stream:
         for seed in range(size_bytes >> 24):
-            import random
-
             stream.write(random.Random(seed).randbytes(1 << 24))
     shown = subprocess.run(
         [sys.executable, "-c", _MEASURED, str(folder / "in"), str(folder / "store")],
@@ -106,6 +108,75 @@ def test_files_that_are_there_at_once_are_read_by_the_one_who_asks() -> None:
     source = _Slowly(300, 0)
     Store(MemoryMedium(), jobs=4).write(source)
     assert source.readers.count(threading.current_thread().name) > 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A file that exists as long as it is on its way."""
+
+    path: str
+    data: bytes
+    digest: bytes | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data)
+
+    def blocks(self) -> Iterator[memoryview]:
+        yield memoryview(self.data)
+
+
+class _Counted:
+    """Files of given sizes, over and over, and how many were on their way at most."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, files: int, sizes: tuple[int, ...]) -> None:
+        self._files, self._sizes = files, sizes
+        self._away = self.most = 0
+
+    def totals(self) -> None:
+        return None
+
+    def files(self) -> Iterator[SourceFile]:
+        for number in range(self._files):
+            self._away += 1
+            self.most = max(self.most, self._away)
+            size = self._sizes[number % len(self._sizes)]
+            yield _Made(f"{number:06}", random.Random(number).randbytes(size))
+
+    def learn(self, file: SourceFile, digest: bytes) -> None:
+        self._away -= 1
+
+
+class _Parts(MemoryMedium):
+    """Notes of how many parts each pack is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[int] = []
+
+    def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
+        if name.startswith("packs/"):
+            self.parts.append(len(body))
+        return super().put_if_absent(name, body)
+
+
+def test_few_of_many_small_files_are_in_memory() -> None:
+    """Their names and stats take more room than their bytes; as chunks they are objects no more."""
+    source, medium = _Counted(10_000, (100,)), _Parts()
+    store = Store(medium)
+    store.claim(key(), store.write(source))  # type: ignore[arg-type]
+    assert source.most <= 5_000
+    assert medium.parts and max(medium.parts) <= 3
+
+
+def test_small_chunks_are_gathered_in_the_order_of_the_files() -> None:
+    store, source = Store(MemoryMedium()), _Counted(400, (10, 60_000, 4_096, 9, 4_097))
+    store.claim(key(), store.write(source))  # type: ignore[arg-type]
+    tree = store.tree(store.root(key()))
+    read = {entry.path: b"".join(parts) for entry, parts in tree.stream(tree.entries())}
+    assert read == {file.path: b"".join(file.blocks()) for file in source.files()}
 
 
 def test_probes() -> None:

@@ -20,6 +20,8 @@ from gitml.store.write.journal import Journal
 PACK_BYTES = 32 * 1024 * 1024
 _NUMBER_BITS = 16
 _SALT_BYTES = 16
+_COPIED_BYTES = 4 * 1024  # up to here a chunk is better off copied than as an object of its own
+_GATHERED_BYTES = 1024 * 1024
 
 
 class PackWriter:
@@ -59,6 +61,7 @@ class PackWriter:
     def _start(self) -> None:
         self._open: int | None = None
         self._parts: list[Buffer] = []
+        self._gathered: bytearray | None = None  # the last part, where that takes small chunks
         self._ids: list[bytes] = []
         self._raw: list[int] = []
         self._stored: list[int] = []
@@ -77,7 +80,11 @@ class PackWriter:
             self._refs.append(None)
             self._not_durable.add(self._open)
         place = self._open << _NUMBER_BITS | len(self._codecs)
-        self._parts.append(stored)
+        if len(stored) <= _COPIED_BYTES:
+            self._gather(stored)
+        else:
+            self._parts.append(stored)
+            self._gathered = None
         self._ids.append(chunk_id)
         self._raw.append(raw_bytes)
         self._stored.append(len(stored))
@@ -86,6 +93,13 @@ class PackWriter:
         if self._payload_bytes >= PACK_BYTES or len(self._codecs) == PACK_LIMIT_CHUNKS:
             self.close()
         return place
+
+    def _gather(self, stored: Buffer) -> None:
+        """Copy a small chunk behind those before it: one object each would be tens of thousands in a pack."""
+        if self._gathered is None or len(self._gathered) >= _GATHERED_BYTES:
+            self._gathered = bytearray()
+            self._parts.append(self._gathered)
+        self._gathered += stored
 
     def found(self, pack: PackRef, number: int) -> int:
         """The place of a chunk in a pack that is in the store already."""

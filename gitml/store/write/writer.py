@@ -30,6 +30,7 @@ _BATCH_BYTES = 2 * 1024 * 1024
 _BATCH_FILES = 128
 _TASK_CHUNKS = 32
 _QUEUED_BYTES = 24 * 1024 * 1024
+_QUEUED_BATCHES = 32  # a small file is listed in more bytes than it has
 _KEPT_SUFFIXES = 1_000
 _TINY_BYTES = 32 * 1024
 _AT_ONCE_S = 0.0003
@@ -173,7 +174,9 @@ class TreeWriter:
     def _make_room(self, size_bytes: int) -> None:
         """Wait until so many bytes may be read."""
         self._packs.settle(wait=False)
-        while self._queue and self._queued_bytes + size_bytes > _QUEUED_BYTES:
+        while len(self._queue) >= _QUEUED_BATCHES or (
+            self._queue and self._queued_bytes + size_bytes > _QUEUED_BYTES
+        ):
             self._drain()
         while self._queued_bytes + self._packs.held_bytes + size_bytes > self._flight_bytes:
             if not self._packs.settle(wait=True):
