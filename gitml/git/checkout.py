@@ -111,7 +111,7 @@ def execute(
             # First, since Ctrl-C may come when the lock has just been made.
             unlock.callback(_unlock_index, tree.git_dir, held)
             _lock_index(tree.git_dir, held.id)
-        if _tip(reader, ref) != old:
+        if tip(reader, ref) != old:
             return RefUpdate.STALE
         if not trees:
             return refs.swap(git, ref, new, old, held=held.descriptor)
@@ -123,7 +123,7 @@ def execute(
                 _write_files(reader, one, held.id)
             outcome = refs.swap(git, ref, new, old, held=held.descriptor)
         except BaseException:
-            _finish(reader, plans, held, moved=_tip(reader, ref) == new)
+            _finish(reader, plans, held, moved=tip(reader, ref) == new)
             held.record(facts)
             raise
         _finish(reader, plans, held, moved=outcome is RefUpdate.UPDATED)
@@ -131,7 +131,8 @@ def execute(
         return outcome
 
 
-def _tip(reader: ObjectReader, ref: str) -> str | None:
+def tip(reader: ObjectReader, ref: str) -> str | None:
+    """Return where a ref is, to see early that a swap would fail; the swap alone decides."""
     found = reader.info(ref)
     return None if found is None else found[0]
 

@@ -279,8 +279,12 @@ def _find(name: str, path: str, work_tree: str | None) -> str | None:
 
 def _safe_path() -> str:
     """Return `PATH` without relative folders, which would mean the repository that git runs in."""
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if Path(folder).is_absolute())
+    return _absolute_folders(os.environ.get("PATH", os.defpath))
+
+
+@cache
+def _absolute_folders(path: str) -> str:
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
 
 
 def _inherited(variables: Mapping[str, str]) -> list[str]:

@@ -92,7 +92,7 @@ class ReadableRepository:
 
     def head(self) -> Head:
         """Return branch and commit of HEAD, and the operation that the user has not finished."""
-        branch, operation = read_head(self.git_dir, self._git)
+        branch, operation = read_head(self._git, self.git_dir, self.common_dir)
         found = self._objects.info("HEAD^{commit}")
         return Head(branch=branch, commit=None if found is None else found[0], operation=operation)
 

@@ -21,6 +21,7 @@ from gitml.errors import (
     UnexpectedError,
     UsageError,
 )
+from gitml.git import configuration
 from gitml.git.command import GitCommand, Result
 from gitml.git.failures import failure, first_words, is_ambiguous
 from gitml.git.names import check_branch, check_oid, check_ref, check_refspec, check_remote_name
@@ -42,19 +43,11 @@ _NOT_TRIED: Final = re.compile(r"atomic (push failed|transaction failed)|transac
 
 def listing(git: GitCommand) -> dict[str, str]:
     """Return name -> address of the remotes (the first address, without substitutions)."""
-    result = git.run(
-        "config",
-        "-z",
-        "--get-regexp",
-        r"^remote\..*\.url$",
-        ok=(0, 1),
-        what="the remotes could not be listed",
-    )
     found: dict[str, str] = {}
-    for row in result.text.split("\0"):
-        key, _, url = row.partition("\n")
-        name = key.removeprefix("remote.").removesuffix(".url")
-        if url:
+    for key, url in configuration.entries(git):
+        section, _, rest = key.partition(".")
+        name, _, variable = rest.rpartition(".")
+        if url and name and (section, variable) == ("remote", "url"):
             found.setdefault(name, url)
     return found
 
@@ -80,13 +73,9 @@ def add(git: GitCommand, name: str, url: str, *, held: int) -> None:
 
 def upstream(git: GitCommand, branch: str) -> Upstream | None:
     """Return what a branch follows."""
-    prefix = f"branch.{check_branch(branch)}."
-    result = git.run(
-        "config", "-z", "--get-regexp", rf"^branch\.{re.escape(branch)}\.(remote|merge)$", ok=(0, 1),
-        what="the upstream could not be read",
-    )  # fmt: skip
-    rows = dict(row.partition("\n")[::2] for row in result.text.split("\0") if row)
-    remote, merge = rows.get(f"{prefix}remote"), rows.get(f"{prefix}merge")
+    prefix = f"branch.{check_branch(branch)}"
+    remote = configuration.value(git, f"{prefix}.remote")
+    merge = configuration.value(git, f"{prefix}.merge")
     if remote is None or merge is None:
         return None
     return Upstream(remote=remote, branch=merge.removeprefix("refs/heads/"))

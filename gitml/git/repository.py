@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gitml._lazy import LazyModule
 from gitml.errors import Busy, UsageError
-from gitml.git import discovery, refs
+from gitml.git import configuration, discovery, refs
 from gitml.git.command import GitCommand
 from gitml.git.failures import REFS_MOVED
 from gitml.git.names import (
@@ -165,6 +165,8 @@ class Repository(ReadableRepository):
         return result.text
 
     def _signs(self) -> bool:
+        if configuration.value(self._git, "commit.gpgsign") is None:
+            return False
         result = self._git.run(
             "config",
             "--type=bool",
@@ -232,7 +234,7 @@ class Repository(ReadableRepository):
         where = checkout.holding(self.worktrees(), branch)
         changes_made: list[Change] = []
         if where:
-            actual = self.refs(ref).get(ref)
+            actual = checkout.tip(self._objects, ref)
             if actual != expected_tip:
                 return Stale(ref=ref, actual=actual)
             # Asked before the commit is made: signing may ask the user for a passphrase.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gitml.errors import Conflict, IntegrityError, NotFound, UsageError
+from gitml.git import configuration
 from gitml.git.command import GitCommand, Process
 from gitml.git.failures import failure
 from gitml.git.names import check_oid, check_tree_path
@@ -28,6 +29,7 @@ from gitml.git.types import (
 )
 
 _MODES: Final = frozenset({"100644", "100755", "120000", "040000"})
+_PROGRAMS: Final = frozenset({"driver", "clean", "smudge", "process", "textconv", "command", "required"})
 _Node = dict[str, "TreeChange | _Node"]
 
 
@@ -108,18 +110,12 @@ def drivers_off(command: GitCommand, *sections: str) -> list[tuple[str, str]]:
 
     A merge driver is replaced by failure (an honest conflict), a filter by nothing.
     """
-    wanted = "|".join(sections)
-    result = command.run(
-        "config", "-z", "--name-only", "--get-regexp",
-        rf"^({wanted})\..*\.(driver|clean|smudge|process|textconv|command|required)$",
-        ok=(0, 1),
-        what="git's configuration could not be read",
-    )  # fmt: skip
-    settings = []
-    for raw in set(result.stdout.split(b"\0")) - {b""}:
-        key = raw.decode("utf-8", "surrogateescape")
-        value = {"driver": "false", "required": "false"}.get(key.rpartition(".")[2], "")
-        settings.append((key, value))
+    settings = set()
+    for key, _ in configuration.entries(command):
+        section, _, rest = key.partition(".")
+        name, _, variable = rest.rpartition(".")
+        if section in sections and name and variable in _PROGRAMS:
+            settings.add((key, {"driver": "false", "required": "false"}.get(variable, "")))
     return sorted(settings)
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from gitml.git.command import GitCommand
+from gitml.git.names import ref_problem
 from gitml.git.types import Operation
 
+_ON_BRANCH: Final = "ref: refs/heads/"
 _MARKS: Final = (
     ("rebase-merge", Operation.REBASE),
     ("rebase-apply/rebasing", Operation.REBASE),
@@ -40,11 +42,32 @@ class Worktree:
     operation: Operation | None
 
 
-def read_head(git_dir: Path, git: GitCommand) -> tuple[str | None, Operation | None]:
+def read_head(git: GitCommand, git_dir: Path, common_dir: Path) -> tuple[str | None, Operation | None]:
     """Return the branch of HEAD (None: detached) and the unfinished operation."""
-    result = git.run("symbolic-ref", "--quiet", "HEAD", ok=(0, 1), what="HEAD could not be read")
-    branch = result.text.removeprefix("refs/heads/") if result.status == 0 else None
+    branch = _branch_written(git_dir, common_dir)
+    if branch is None:
+        result = git.run("symbolic-ref", "--quiet", "HEAD", ok=(0, 1), what="HEAD could not be read")
+        branch = result.text.removeprefix("refs/heads/") if result.status == 0 else None
     return branch, operation_in(git_dir)
+
+
+def _branch_written(git_dir: Path, common_dir: Path) -> str | None:
+    """Return the branch that the file HEAD names; None where git has to be asked.
+
+    Every command asks several times, and a process for each would take longer than the rest of it. Git has to say
+    where HEAD is a commit, a link, broken, or a name of a name, and where refs are kept in another form: then the file
+    names what cannot be a branch.
+    """
+    try:
+        head = git_dir / "HEAD"
+        text = "" if head.is_symlink() else head.read_text(encoding="utf-8")
+        name = text.removeprefix(_ON_BRANCH).removesuffix("\n")
+        if text != f"{_ON_BRANCH}{name}\n" or ref_problem(name) is not None:
+            return None
+        branch = common_dir / "refs/heads" / name
+        return None if branch.is_file() and branch.read_bytes().startswith(b"ref:") else name
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def operation_in(git_dir: Path) -> Operation | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.gitrepos import bare, clone, commit, git, linked, make, with_remote
 
-from gitml.errors import AccessDenied, IntegrityError, NotFound, UsageError
+from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
 from gitml.git import Operation, Repository
 from gitml.git.command import GitCommand
 
@@ -21,6 +21,18 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
         {"a.txt": b"a\n", "models/digits/1/asset.yaml": b"one\n", "models/digits/2/asset.yaml": b"two\n"},
         object_format=request.param,
     )
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The git commands that are started from now on."""
+    started: list[str] = []
+    original = GitCommand.start
+    monkeypatch.setattr(
+        GitCommand,
+        "start",
+        lambda self, *arguments, **named: started.append(arguments[0]) or original(self, *arguments, **named),
+    )
+    return started
 
 
 def test_discover_from_a_folder_below(repository: Repository) -> None:
@@ -145,6 +157,40 @@ def test_unborn_and_detached_heads(tmp_path: Path) -> None:
     assert (repository.head().branch, repository.head().commit) == (None, tip)
 
 
+def test_head_is_what_git_says_however_it_is_written(tmp_path: Path) -> None:
+    top = tmp_path / "work"
+    repository = make(top)
+    head = top / ".git/HEAD"
+    git(top, "branch", "other")
+    git(top, "symbolic-ref", "refs/heads/alias", "refs/heads/other")
+    git(top, "pack-refs", "--all")
+    written = ["refs/heads/main", "refs/heads/other", "refs/heads/alias", "refs/heads/absent", "refs/tags/x"]
+    for name in (*written, "refs/heads/a..b", "refs/heads/.invalid"):
+        head.write_text(f"ref: {name}\n")
+        try:
+            said = git(top, "symbolic-ref", "HEAD")
+        except AssertionError:
+            with pytest.raises(GitMLError):
+                repository.head()
+        else:
+            assert repository.head().branch == said.removeprefix("refs/heads/"), name
+    head.unlink()
+    head.symlink_to("refs/heads/other")
+    assert repository.head().branch == "other"
+
+
+def test_head_of_a_branch_takes_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = make(tmp_path / "work")
+    other = linked(repository, tmp_path / "linked", "topic")
+    started = watched(monkeypatch)
+    assert [repository.head().branch, other.head().branch, repository.head().branch] == [
+        "main",
+        "topic",
+        "main",
+    ]
+    assert started == ["cat-file", "cat-file"]
+
+
 @pytest.mark.parametrize(
     ("command", "operation"),
     [
@@ -194,13 +240,7 @@ def test_ten_thousand_pointers_in_two_processes(tmp_path: Path, monkeypatch: pyt
     ]
     stream = b"commit refs/heads/many\ncommitter A <a@b> 0 +0000\ndata 0\n" + b"".join(rows)
     git(tmp_path / "work", "fast-import", "--quiet", stdin=stream)
-    started: list[str] = []
-    original = GitCommand.start
-    monkeypatch.setattr(
-        GitCommand,
-        "start",
-        lambda self, *arguments, **named: started.append(arguments[0]) or original(self, *arguments, **named),
-    )
+    started = watched(monkeypatch)
     entries = repository.tree(repository.resolve("many") or "", "models")
     found = repository.blobs([entry.oid for entry in entries])
     assert {entry.path: found[entry.oid] for entry in entries} == pointers

@@ -90,7 +90,7 @@ def _pinned(ws: Workspace, text: str) -> Input:
 def _source(ws: Workspace, given: Given) -> Source:
     """Code that made the contents: the caller's repository, which need not be the registry's."""
     try:
-        repo = Repository.discover(ws.caller)
+        repo = ws.repo if ws.repo.top == ws.caller else Repository.discover(ws.caller)
     except NotFound:
         return Source(path=given.source, command=given.command)
     remotes = repo.remotes()
