@@ -18,7 +18,9 @@ from gitml.forge.base import Forge, Request
 from gitml.forge.detect import open_forge
 from gitml.git.types import Commit
 from gitml.model.names import AssetId, Version
+from gitml.model.statement import Statement
 from gitml.promotion.chain import need_whole_history, version_at
+from gitml.promotion.stated import stated_in
 from gitml.registry.resolve import resolve_asset
 from gitml.registry.workspace import Workspace
 
@@ -29,6 +31,14 @@ class EntryKind(Enum):
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
     MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedCheck:
+    """What the head of a request states of one rule, as it was judged when the request was made."""
+
+    rule: str
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,7 @@ class HistoryEntry:
         request: Number of the request; None where it came past the requests.
         author: Who asked for it, or wrote the commit.
         approvers: Whose approval counted.
+        checks: Rules that were required, and what became of them; none where the head states nothing.
         kind: `moved` is a change that came past the requests.
     """
 
@@ -57,6 +68,7 @@ class HistoryEntry:
     request: int | None
     author: str
     approvers: tuple[str, ...]
+    checks: tuple[StatedCheck, ...]
     kind: EntryKind
 
 
@@ -175,6 +187,7 @@ def _entries(
             when = latest
         latest = when if latest is None else max(latest, when)
         now = files.at(commit)
+        checks = () if request is None or now == runs else _checks(ws, commit)
         for changed in sorted(
             {name for name in now.keys() | runs.keys() if now.get(name) != runs.get(name)}, key=str
         ):
@@ -194,12 +207,22 @@ def _entries(
                 request=request.number if request else None,
                 author=str(request.author if request else commit.author.identity),
                 approvers=tuple(str(review.actor) for review in request.approvals) if request else (),
+                checks=checks,
                 kind=kind,
             )
             entries.append(entry)
             ran.add((changed, version))
         runs = dict(now)
     return [entry for entry in entries if asset in (None, entry.asset)]
+
+
+def _checks(ws: Workspace, commit: Commit) -> tuple[StatedCheck, ...]:
+    """What the head that a commit of the stage merged states; a squashed one carries the statement itself."""
+    head = ws.repo.commits([commit.parents[1]])[0] if len(commit.parents) == 2 else commit
+    stated = stated_in(head)
+    if not isinstance(stated, Statement):
+        return ()
+    return tuple(StatedCheck(rule=str(one["rule"]), verdict=str(one["verdict"])) for one in stated.rules)
 
 
 class StageFiles:

@@ -36,6 +36,11 @@ def test_of_a_stage_and_of_an_asset(walked: Team) -> None:
     ]
     assert {entry.author for entry in entries} == {"Ada Example <ada@example.com>"}
     assert walked.ada.registry.history("models/digits").entries == entries
+    checks = {one.rule: one.verdict for one in entries[0].checks}
+    assert checks["from"] == checks["bytes"] == "passed" and "metrics" not in checks
+    assert checks["rejected"] == "left-aside", "people speak after the request is made"
+    text = InFolder(walked.ada.folder).ok("history", "staging").stdout
+    assert "CHECKS" in text and f"{list(checks.values()).count('passed')} passed" in text
 
 
 def test_at_a_date(walked: Team, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +98,7 @@ def test_what_went_around_the_requests(walked: Team, bob: Member, monkeypatch: p
     bob.git("push", "--quiet", "origin", "staging")
     newest, before = walked.ada.registry.history("staging").entries[:2]
     assert (newest.kind.value, newest.request, newest.time_guessed) == ("moved", None, True)
+    assert newest.checks == ()
     assert newest.author == "Bob <bob@example.com>"
     assert newest.time == before.time, "a clock that runs behind does not turn the order round"
 

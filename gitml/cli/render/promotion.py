@@ -182,7 +182,7 @@ def history(result: History, out: Printer) -> None:
             "REQUEST",
             Column("AUTHOR", spare=1),
         ]
-        out.table([*heads, "APPROVED BY", Column("COMMIT", spare=2)], rows)
+        out.table([*heads, "APPROVED BY", Column("CHECKS", spare=4), Column("COMMIT", spare=2)], rows)
     when = f" at {moment(result.at)}" if result.at else ""
     noun = ("version ran", "versions ran") if result.at else ("change", "changes")
     out.line(Styled(f"{result.what}{when}: {count(len(rows), *noun)}", Style.DIM))
@@ -201,8 +201,18 @@ def _history_row(entry: HistoryEntry) -> list[Piece]:
         str(entry.request) if entry.request is not None else "",
         _name(entry.author),
         ", ".join(map(_name, entry.approvers)),
+        _checked(entry),
         short_commit(entry.commit),
     ]
+
+
+def _checked(entry: HistoryEntry) -> str:
+    """How many rules were judged, and how many of them were content."""
+    judged = [one.verdict for one in entry.checks if one.verdict in ("passed", "failed")]
+    passed = judged.count("passed")
+    if not judged:
+        return ""
+    return f"{passed} passed" if passed == len(judged) else f"{passed} of {len(judged)} passed"
 
 
 def _name(person: str) -> str:
