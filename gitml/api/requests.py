@@ -22,8 +22,9 @@ class Requests:
     def __init__(self, workspace: Workspace) -> None:
         self._ws = workspace
 
-    def _forge_to_change(self) -> Forge:
-        self._ws.repo.recover_locks()
+    def _forge_to_change(self, *, dry_run: bool) -> Forge:
+        if not dry_run:
+            self._ws.repo.recover_locks()
         return _detect.open_forge(self._ws)
 
     def list(self, state: str = "open") -> tuple[Request, ...]:
@@ -43,7 +44,7 @@ class Requests:
         """
         return _detect.open_forge(self._ws).get(number)
 
-    def approve(self, number: int, message: str | None = None) -> Request:
+    def approve(self, number: int, message: str | None = None, *, dry_run: bool = False) -> Request:
         """Approve the request's present head.
 
         Raises:
@@ -51,16 +52,16 @@ class Requests:
             Conflict: It is not open.
             PolicyRefused: The author cannot approve.
         """
-        return self._forge_to_change().approve(number, message)
+        return self._forge_to_change(dry_run=dry_run).approve(number, message, dry_run=dry_run)
 
-    def reject(self, number: int, message: str) -> Request:
+    def reject(self, number: int, message: str, *, dry_run: bool = False) -> Request:
         """Reject the request, saying why.
 
         Raises:
             NotFound: No such request.
             Conflict: It is not open.
         """
-        return self._forge_to_change().reject(number, message)
+        return self._forge_to_change(dry_run=dry_run).reject(number, message, dry_run=dry_run)
 
     def merge(self, number: int, *, dry_run: bool = False) -> _merge.Merged:
         """Judge the request against the stage as it is now, and merge it.
@@ -69,14 +70,14 @@ class Requests:
             PolicyRefused: A rule is not satisfied; lists every reason.
             Conflict: It conflicts with what the stage runs now, or is closed.
         """
-        forge = _detect.open_forge(self._ws) if dry_run else self._forge_to_change()
+        forge = self._forge_to_change(dry_run=dry_run)
         return _merge.merge_request(self._ws, forge, number, dry_run=dry_run)
 
-    def close(self, number: int) -> Request:
+    def close(self, number: int, *, dry_run: bool = False) -> Request:
         """Close the request without merging it.
 
         Raises:
             NotFound: No such request.
             Conflict: It is merged already.
         """
-        return self._forge_to_change().close(number)
+        return self._forge_to_change(dry_run=dry_run).close(number, dry_run=dry_run)

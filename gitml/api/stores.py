@@ -81,22 +81,23 @@ class Stores:
         caller = Path(self._caller).resolve()
         return _checking.check(self._find, where, caller=caller, progress=self._progress)
 
-    def trust(self, name: str) -> _stored.Trusted:
+    def trust(self, name: str, *, dry_run: bool = False) -> _stored.Trusted:
         """Accept the present location of a store on this machine, or a location that versions refer to.
 
         Args:
             name: Name of a store, `REPO//` before it for one of another registry; or the URL of a folder, bucket,
                 prefix or web address, and all below it.
+            dry_run: Only say what would be trusted.
 
         Raises:
             UsageError: No such store.
             InvalidInput: No such kind of location.
         """
         if not ("//" in name and _addresses.names_store(name)):
-            return _stored.trust(self._ws, name)
+            return _stored.trust(self._ws, name, dry_run=dry_run)
         caller = Path(self._caller).resolve()
         ws, inner = _others.open_other(name, self._find, caller=caller, progress=self._progress)
-        return _stored.trust(ws, inner)
+        return _stored.trust(ws, inner, dry_run=dry_run)
 
     def verify(
         self, name: str | None = None, *, part: str | None = None, within: str | None = None

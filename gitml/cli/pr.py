@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from gitml.cli.commands import PR
@@ -47,22 +49,26 @@ def show(session: Session, number: int) -> None:
 @command("approve", arguments=[_NUMBER], examples=["gitml pr approve 3 -m 'checked on last week'"])
 @_number_argument
 @click.option("-m", "--message", metavar="TEXT", help="What to say with it.")
-def approve(session: Session, number: int, *, message: str | None) -> None:
+@dry_run_option
+def approve(session: Session, number: int, *, message: str | None, dry_run: bool) -> None:
     """Approve what a request would change now.
 
     Nobody can approve their own work, and the approval counts for the present head only.
     """
-    result = session.registry().requests.approve(number, message)
-    session.finish(result, render.approved, refs=[result.number])
+    result = session.registry().requests.approve(number, message, dry_run=dry_run)
+    text = partial(render.approved, dry_run=dry_run)
+    session.finish(result, text, refs=[result.number], dry_run=dry_run)
 
 
 @command("reject", arguments=[_NUMBER], examples=["gitml pr reject 3 -m 'accuracy on class 8 fell'"])
 @_number_argument
 @click.option("-m", "--message", metavar="TEXT", required=True, help="Why.")
-def reject(session: Session, number: int, *, message: str) -> None:
+@dry_run_option
+def reject(session: Session, number: int, *, message: str, dry_run: bool) -> None:
     """Reject a request, saying why."""
-    result = session.registry().requests.reject(number, message)
-    session.finish(result, render.rejected, refs=[result.number])
+    result = session.registry().requests.reject(number, message, dry_run=dry_run)
+    text = partial(render.rejected, dry_run=dry_run)
+    session.finish(result, text, refs=[result.number], dry_run=dry_run)
 
 
 @command("merge", arguments=[_NUMBER], examples=["gitml pr merge 3"])
@@ -79,7 +85,9 @@ def merge(session: Session, number: int, *, dry_run: bool) -> None:
 
 @command("close", arguments=[_NUMBER], examples=["gitml pr close 3"])
 @_number_argument
-def close(session: Session, number: int) -> None:
+@dry_run_option
+def close(session: Session, number: int, *, dry_run: bool) -> None:
     """Close a request without merging it."""
-    result = session.registry().requests.close(number)
-    session.finish(result, render.closed, refs=[result.number])
+    result = session.registry().requests.close(number, dry_run=dry_run)
+    text = partial(render.closed, dry_run=dry_run)
+    session.finish(result, text, refs=[result.number], dry_run=dry_run)

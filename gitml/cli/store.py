@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from gitml.cli.commands import STORE
 from gitml.cli.render import store as render_store
 from gitml.cli.render import work as render
-from gitml.cli.terminal.click_parts import LazyGroup, command
+from gitml.cli.terminal.click_parts import LazyGroup, command, dry_run_option
 from gitml.cli.terminal.session import Session, wrapped
 
 _NAME = ("NAME", "Name of the store; the configured default if left out.")
@@ -61,14 +63,16 @@ def check(session: Session, where: str | None) -> None:
     examples=["gitml store trust default", "gitml store trust s3://team-data/raw"],
 )
 @click.argument("name", metavar="NAME")
-def trust(session: Session, name: str) -> None:
+@dry_run_option
+def trust(session: Session, name: str, *, dry_run: bool) -> None:
     """Accept the present location of a store on this machine.
 
     Needed when gitml.yaml names another location than the one that was used here before, and for data that somebody
     registered elsewhere with --reference: nothing is read from where nobody here said that it may be.
     """
-    result = session.registry(name).stores.trust(name)
-    session.finish(result, render.trusted, refs=[result.name])
+    result = session.registry(name).stores.trust(name, dry_run=dry_run)
+    text = partial(render.trusted, dry_run=dry_run)
+    session.finish(result, text, refs=[result.name], dry_run=dry_run)
 
 
 @command(

@@ -224,18 +224,18 @@ class Forge(Protocol):
             proposes: Whether an open request's own head comes to the same; its head, and so its reviews, then stay.
         """
 
-    def approve(self, number: int, comment: str | None = None) -> Request:
-        """Approve the present head.
+    def approve(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
+        """Approve the present head; a dry run refuses what would be refused, and gives the request as it is.
 
         Raises:
             Conflict: The request is not open, or its head changed meanwhile.
             PolicyRefused: It is one's own work.
         """
 
-    def reject(self, number: int, comment: str) -> Request:
+    def reject(self, number: int, comment: str, *, dry_run: bool = False) -> Request:
         """Refuse the present head; it cannot be merged until this person approves or the head changes."""
 
-    def close(self, number: int, comment: str | None = None) -> Request:
+    def close(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
         """Give the request up without merging; closing again changes nothing."""
 
     def land(self, request: Request, *, merge: str, onto: str, tip: str | None) -> Landing:

@@ -251,7 +251,7 @@ class HostedForge:
 
     # Saying --------------------------------------------------------------------------------------------------------
 
-    def approve(self, number: int, comment: str | None = None) -> Request:
+    def approve(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.approve`."""
         check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request, me = self._to_review(number)
@@ -263,11 +263,11 @@ class HostedForge:
                 hint=f"ask a colleague to run: gitml pr approve {number}",
                 context={"number": number, "authors": list(request.authors)},
             )
-        if not _said(request.approvals, me):
+        if not dry_run and not _said(request.approvals, me):
             self.host.approve(number, head=request.head, comment=comment)
         return self._reviewed(number, request.head)
 
-    def reject(self, number: int, comment: str) -> Request:
+    def reject(self, number: int, comment: str, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.reject`."""
         if not comment.strip():
             raise UsageError(
@@ -277,7 +277,7 @@ class HostedForge:
             )
         check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request, me = self._to_review(number)
-        if not _said(request.rejections, me):
+        if not dry_run and not _said(request.rejections, me):
             self.host.reject(number, head=request.head, comment=comment)
         return self._reviewed(number, request.head)
 
@@ -297,13 +297,14 @@ class HostedForge:
             )
         return request
 
-    def close(self, number: int, comment: str | None = None) -> Request:
+    def close(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.close`."""
         check_text(comment, most_bytes=hosted_text.MAX_TEXT_BYTES)
         request = self.get(number)
         if request.state is not RequestState.CLOSED:
             must_be_open(request)
-            self.host.close(number, comment)
+            if not dry_run:
+                self.host.close(number, comment)
         return self.get(number)
 
     # Merging -------------------------------------------------------------------------------------------------------

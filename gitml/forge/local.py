@@ -200,11 +200,11 @@ class LocalForge:
                 )
         raise race.lost(said=self._shared.lost)
 
-    def approve(self, number: int, comment: str | None = None) -> Request:
+    def approve(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.approve`."""
-        return self._review(number, EventKind.APPROVED, comment or "")
+        return self._review(number, EventKind.APPROVED, comment or "", dry_run=dry_run)
 
-    def reject(self, number: int, comment: str) -> Request:
+    def reject(self, number: int, comment: str, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.reject`."""
         if not comment.strip():
             raise UsageError(
@@ -212,9 +212,9 @@ class LocalForge:
                 code="no-reason",
                 hint=f"gitml pr reject {number} -m TEXT",
             )
-        return self._review(number, EventKind.REJECTED, comment)
+        return self._review(number, EventKind.REJECTED, comment, dry_run=dry_run)
 
-    def _review(self, number: int, kind: EventKind, comment: str) -> Request:
+    def _review(self, number: int, kind: EventKind, comment: str, *, dry_run: bool) -> Request:
         check_text(comment)
         actor, seen = self._repo.identity(), None
         race = Race(f"review request {number}")
@@ -238,13 +238,13 @@ class LocalForge:
                     hint=f"ask a colleague to run: gitml pr approve {number}",
                     context={"number": number, "authors": list(request.authors)},
                 )
-            if self._said(request, kind, actor):
+            if dry_run or self._said(request, kind, actor):
                 return request
             if self._append(self._event(request, kind, actor, comment), request.tip) is Moved.DONE:
                 return self.get(number)
         raise race.lost(said=self._shared.lost)
 
-    def close(self, number: int, comment: str | None = None) -> Request:
+    def close(self, number: int, comment: str | None = None, *, dry_run: bool = False) -> Request:
         """See :meth:`gitml.forge.base.Forge.close`."""
         check_text(comment)
         actor = self._repo.identity()
@@ -256,6 +256,8 @@ class LocalForge:
             if request.state is RequestState.CLOSED:
                 return request
             must_be_open(request)
+            if dry_run:
+                return request
             if (
                 self._append(self._event(request, EventKind.CLOSED, actor, comment or ""), request.tip)
                 is Moved.DONE

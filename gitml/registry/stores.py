@@ -233,7 +233,7 @@ class StoreSet:
             context={"store": f"{self._prefix}{name}", "was": known, "now": said},
         )
 
-    def trust(self, name: str) -> tuple[str | None, str]:
+    def trust(self, name: str, *, dry_run: bool = False) -> tuple[str | None, str]:
         """Accept a store's present location on this machine; gives what was trusted before, and now.
 
         Raises:
@@ -242,7 +242,7 @@ class StoreSet:
         """
         trusted, said = TrustedStores(), self._whole(name)
         before = trusted.location(self._repository, name)
-        if before != said and not trusted.remember(self._repository, name, said):
+        if not dry_run and before != said and not trusted.remember(self._repository, name, said):
             raise AccessDenied(
                 "cannot write the memory of trusted stores on this machine",
                 code="settings-unwritable",

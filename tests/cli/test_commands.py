@@ -167,6 +167,33 @@ def test_the_pointer_comes_as_it_stands(team: Any) -> None:
     assert team.ada.ok("show", "models/digits", "--raw").stdout == file.read_text()
 
 
+def test_rehearsing_a_review_changes_nothing(team: Any) -> None:
+    ada, grace = team.ada, team.grace
+    ada.ok("promote", "models/digits", "-t", "staging")
+    before = git(grace.folder, "ls-remote", "origin")
+    for verb, words in (("approve", ["-m", "fine"]), ("reject", ["-m", "no"]), ("close", [])):
+        planned = document(grace.ok("pr", verb, "1", *words, "-n", "--json"))["plan"]
+        assert (planned["number"], planned["state"], planned["reviews"]) == (1, "open", [])
+        past = {"approve": "approved", "reject": "rejected", "close": "closed"}[verb]
+        assert f"request 1 could be {past}" in grace.ok("pr", verb, "1", *words, "-n").stdout
+    assert document(ada("pr", "approve", "1", "-n", "--json"))["error"]["code"] == "self-approval"
+    assert git(grace.folder, "ls-remote", "origin") == before
+    grace.ok("pr", "close", "1")
+    assert "request 1 closed" in grace.ok("pr", "close", "1", "-n").stdout
+    assert document(grace("pr", "approve", "1", "-n", "--json"))["error"]["code"] == "request-closed"
+
+
+def test_rehearsing_trust_trusts_nothing(team: Any) -> None:
+    ada = team.ada
+    where = (team.folder / "data").as_uri()
+    for _ in range(2):
+        planned = document(ada.ok("store", "trust", where, "-n", "--json"))["plan"]
+        assert planned["before"] is None
+        assert f"{where} would be trusted" in ada.ok("store", "trust", where, "-n").stdout
+    assert f"{where} is trusted" in ada.ok("store", "trust", where).stdout
+    assert document(ada.ok("store", "trust", where, "-n", "--json"))["plan"]["before"] is not None
+
+
 def test_exit_codes_of_comparing(team: Any) -> None:
     ada = team.ada
     assert ada("status", "--exit-code").exit_code == 0

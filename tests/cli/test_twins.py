@@ -127,6 +127,18 @@ def test_what_is_not_built_is_absent() -> None:
     assert not absent & {word for name in full_names() for word in name.split()}
 
 
+# They look; or write only what is theirs and goes again, or a folder of their own; or git calls them.
+WITHOUT_REHEARSAL = {
+    "check", "completion", "demo", "diff", "doctor", "events", "history", "hook", "lineage", "list", "pr list", "pr show",
+    "show", "status", "store check", "store du", "store list", "store verify", "verify",
+}  # fmt: skip
+
+
+def test_everything_that_writes_can_be_rehearsed() -> None:
+    rehearsed = {name for name in COMMANDS if any("-n" in one.opts for one in command_of(name).params)}
+    assert rehearsed == set(COMMANDS) - WITHOUT_REHEARSAL
+
+
 def test_promote_takes_exactly_these_letters() -> None:
     letters = {parameter.name: parameter.opts for parameter in command_of("promote").params}
     assert letters["source"] == ["-s", "--source"]

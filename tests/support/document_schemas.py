@@ -110,7 +110,10 @@ PLANNED = {
     "deprecate",
     "init",
     "install",
+    "pr approve",
+    "pr close",
     "pr merge",
+    "pr reject",
     "pull",
     "push",
     "store forget",
@@ -119,6 +122,7 @@ PLANNED = {
     "store repack",
     "store repair",
     "store replicate",
+    "store trust",
 }
 
 _TEXT = {"type": "string"}

@@ -138,22 +138,24 @@ def _review(review: Review, out: Printer) -> None:
     )
 
 
-def approved(one: Request, out: Printer) -> None:
+def approved(one: Request, out: Printer, *, dry_run: bool) -> None:
     """`pr approve`."""
-    _reviewed("approved", one, out)
+    _reviewed("approved", one, out, dry_run=dry_run)
 
 
-def rejected(one: Request, out: Printer) -> None:
+def rejected(one: Request, out: Printer, *, dry_run: bool) -> None:
     """`pr reject`."""
-    _reviewed("rejected", one, out)
+    _reviewed("rejected", one, out, dry_run=dry_run)
 
 
-def closed(one: Request, out: Printer) -> None:
+def closed(one: Request, out: Printer, *, dry_run: bool) -> None:
     """`pr close`."""
-    out.line("request ", Styled(str(one.number), Style.NAME), f" closed: {one.title}")
+    would = "could be " if dry_run and one.state.value != "closed" else ""
+    out.line("request ", Styled(str(one.number), Style.NAME), f" {would}closed: {one.title}")
 
 
-def _reviewed(verb: str, one: Request, out: Printer) -> None:
+def _reviewed(verb: str, one: Request, out: Printer, *, dry_run: bool) -> None:
+    verb = f"could be {verb}" if dry_run else verb
     out.line(
         "request ",
         Styled(str(one.number), Style.NAME),
@@ -162,7 +164,7 @@ def _reviewed(verb: str, one: Request, out: Printer) -> None:
     out.line(
         f"  {count(len(one.approvals), 'approval')} and {count(len(one.rejections), 'rejection')} of this head count"
     )
-    if one.approvals and not one.rejections:
+    if one.approvals and not one.rejections and not dry_run:
         out.line(Styled("next: ", Style.DIM), f"gitml pr merge {one.number}")
 
 

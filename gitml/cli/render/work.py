@@ -188,15 +188,16 @@ def stores(result: Sequence[StoreInfo], out: Printer) -> None:
     out.line(Styled(count(len(rows), "store"), Style.DIM))
 
 
-def trusted(result: Trusted, out: Printer) -> None:
+def trusted(result: Trusted, out: Printer, *, dry_run: bool) -> None:
     """`store trust`."""
+    is_ = "would be" if dry_run else "is"
     name = Styled(result.name, Style.NAME)
     if result.before == result.location:
         out.line("store ", name, f" was trusted at {result.location} already")
     elif result.before is None:
-        out.line("store ", name, f" is trusted at {result.location}")
+        out.line("store ", name, f" {is_} trusted at {result.location}")
     else:
-        out.line("store ", name, f" is trusted at {result.location}, no longer at {result.before}")
+        out.line("store ", name, f" {is_} trusted at {result.location}, no longer at {result.before}")
 
 
 def store_verification(result: StoreVerification, out: Printer) -> None:

@@ -118,13 +118,13 @@ def stores(ws: Workspace) -> tuple[StoreInfo, ...]:
     return (*rows, embedded)
 
 
-def trust(ws: Workspace, name: str) -> Trusted:
+def trust(ws: Workspace, name: str, *, dry_run: bool = False) -> Trusted:
     """Accept the present location of a store on this machine, or a location that versions may refer to."""
     if is_url(name):
         source = typed_source(name)
-        known, said = Origins(ws.stores(ws.config), ws.identity_url()).trust(source)
+        known, said = Origins(ws.stores(ws.config), ws.identity_url()).trust(source, dry_run=dry_run)
         return Trusted(name=str(source), location=said, before=known)
-    before, location = ws.stores(ws.config).trust(name)
+    before, location = ws.stores(ws.config).trust(name, dry_run=dry_run)
     return Trusted(name=name, location=location, before=before)
 
 

@@ -71,7 +71,7 @@ class Origins:
                 return True
         return False
 
-    def trust(self, location: SourceUrl) -> tuple[str | None, str]:
+    def trust(self, location: SourceUrl, *, dry_run: bool = False) -> tuple[str | None, str]:
         """Trust a location on this machine; gives what was trusted before, and now.
 
         Raises:
@@ -79,7 +79,7 @@ class Origins:
         """
         memory, said = TrustedStores(), self._said(location)
         before = memory.location(self._repository, str(location))
-        if before != said and not memory.remember(self._repository, str(location), said):
+        if not dry_run and before != said and not memory.remember(self._repository, str(location), said):
             raise AccessDenied(
                 "cannot write the memory of trusted locations on this machine",
                 code="settings-unwritable",
