@@ -46,6 +46,9 @@ def test_from_promotion_to_history(hosted: Hosted) -> None:
     assert ada("pr", "approve", str(number)).exit_code == 12
     assert ada("pr", "merge", str(number)).exit_code == 12
     bob = hosted.as_("bob")
+    for words in (("approve", "-m", "fine"), ("reject", "-m", "no"), ("close",)):
+        bob.ok("pr", words[0], str(number), *words[1:], "-n")
+    assert (list(request.reviews), request.state.value) == ([], "open")
     bob.ok("pr", "approve", str(number), "-m", "fine")
     bob.ok("pr", "approve", str(number))
     assert len(request.reviews) == 1
@@ -77,6 +80,9 @@ def test_a_second_version_and_a_rollback(hosted: Hosted) -> None:
     kinds = [one["kind"] for one in ada.ok("history", "production", "--json").document["entries"]]
     assert kinds == ["rolled-back", "promoted", "promoted"]
     ada.ok("verify", "--history", "production")
+    waits = ada("rollback", "models/digits", "-t", "production", "--now", "--json")
+    assert (waits.exit_code, waits.document["error"]["code"]) == (12, "policy")
+    assert len(hosted.there.project.requests) == 3
 
 
 def test_an_approval_of_an_older_head_does_not_count(hosted: Hosted) -> None:
