@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 2
 
-.PHONY: help demo test check bench nightly clean compiled
+# Thousands of commands are started below; where Python may keep no bytecode, each would compile the whole package.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help demo test check bench nightly clean
 
 help:
 	@echo "make demo     the whole path on real data, in under a minute; leaves demo/ to explore"
@@ -24,15 +27,11 @@ $(STAMP): pyproject.toml gitml/_version.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
-# Thousands of commands are started below; where Python writes no bytecode, each would compile the whole package.
-compiled: $(STAMP)
-	@$(BIN)/python -m compileall -q gitml tests
-
 demo: $(STAMP)
 	@rm -rf demo
 	@$(BIN)/gitml demo demo
 
-test: compiled
+test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not nightly"
 
 check: $(STAMP)
@@ -41,10 +40,10 @@ check: $(STAMP)
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
-bench: compiled
+bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-nightly: compiled
+nightly: $(STAMP)
 	GITML_TEST_PROFILE=nightly $(BIN)/python -m pytest -n $(JOBS) -m nightly
 	GITML_TEST_NO_FLOCK=1 $(BIN)/python -m pytest -n $(JOBS) -m "not nightly"
 
