@@ -100,7 +100,7 @@ def test_files_that_must_be_waited_for_are_read_side_by_side() -> None:
     root = Store(MemoryMedium(), jobs=4).write(source).root
     here = source.readers.count(threading.current_thread().name)
     assert root.files == 300
-    assert here <= 3, "one file of each batch tells"
+    assert here <= 9, "a few files of each batch tell"
     assert len(set(source.readers)) > 2
 
 

@@ -13,10 +13,12 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from gitml.errors import NotFound
 from gitml.model.progress import SILENT, Progress
@@ -245,7 +247,7 @@ class ReferencedTree:
         progress.advance(size_bytes=entry.size_bytes, files=1)
 
     def _known(self, entry: FileEntry, reference: Reference) -> FileEntry:
-        return replace(entry, digest=self._learned.digest(reference) or entry.digest)
+        return msgspec.structs.replace(entry, digest=self._learned.digest(reference) or entry.digest)
 
 
 class RangedFile(io.RawIOBase):

@@ -15,8 +15,10 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from gitml.errors import Busy, Conflict, GitMLError
 from gitml.model.progress import SILENT, Progress
@@ -308,7 +310,7 @@ class _TargetFile:
 
     def finish(self, digest: bytes | None = None) -> None:
         """See :class:`gitml.store.read.entries.Target`."""
-        entry = self._entry if digest is None else replace(self._entry, digest=digest)
+        entry = self._entry if digest is None else msgspec.structs.replace(self._entry, digest=digest)
         try:
             with _explained(self._entry.path), self._opened() as descriptor:
                 self._writer.rename(entry, self._temporary, self._folder, self._name, descriptor)

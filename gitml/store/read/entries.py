@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, overload
+
+import msgspec
 
 from gitml.model.progress import SILENT, Progress
 from gitml.store.media.medium import Buffer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEntry:
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A file of a tree: its path in it, its size, and the SHA-256 of its bytes (32 bytes)."""
 
     path: str

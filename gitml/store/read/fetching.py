@@ -4,6 +4,9 @@ A worker takes the next pack, reads it, and cuts its work into slices of a few M
 chunks, hand small files to the sink whole, write the parts of large ones where they belong. A large file's digest is
 taken as its beginning fills up, by whichever worker fills it. Where packs come over a network, threads that do nothing
 else wait for them, so that the next ones travel while files are written.
+
+Tiny files are handed over by one worker, as long as that does not have to wait: several would spend more time on
+passing the interpreter to each other than on the files.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from time import perf_counter
 from typing import Final, Protocol
 
 from gitml.errors import GitMLError
@@ -31,6 +35,9 @@ _SLICE_BYTES: Final = 4 << 20
 _SLICE_FILES: Final = 512
 _BLOCK_BYTES: Final = 1 << 20
 _STRIDE: Final = 4
+_TINY_BYTES: Final = 32 << 10
+_AT_ONCE_S: Final = 0.0005  # for a file; whoever takes longer waits for a medium
+_PATIENCE_S: Final = 0.02
 _FIRST_LOADS: Final = 2  # sharing the line between more would make the first files wait for all of them
 
 
@@ -209,6 +216,7 @@ class Fetch:
         self._flight_bytes = packs.flight.reading_bytes
         self._loaders = packs.flight.loaders
         self._error: BaseException | None = None
+        self._side_by_side = entries.size_bytes > _TINY_BYTES * len(entries)
         for number, one in enumerate(located):
             self._add(number, one)
         packs.spare_bytes = entries.size_bytes
@@ -229,13 +237,15 @@ class Fetch:
         loaders = min(self._loaders, len(self._works))
         duty = _Duty.WORK if loaders else _Duty.BOTH
         threads = [
-            threading.Thread(target=self._work, args=(each,), name=f"fetch-{each.name.lower()}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(each, False), name=f"fetch-{each.name.lower()}", daemon=True
+            )
             for each in [duty] * (workers - 1) + [_Duty.LOAD] * loaders
         ]
         for thread in threads:
             thread.start()
         try:
-            self._work(duty)
+            self._work(duty, True)
         finally:
             with self._changed:
                 if self._error is None and (self._slices or self._waiting):
@@ -264,9 +274,9 @@ class Fetch:
             if len(runs) == 1:
                 work.wanted_bytes += entry.size_bytes
 
-    def _work(self, duty: _Duty) -> None:
+    def _work(self, duty: _Duty, is_first: bool) -> None:  # noqa: FBT001
         while True:
-            task = self._next(duty)
+            task = self._next(duty, is_first)
             if task is None:
                 return
             try:
@@ -289,13 +299,13 @@ class Fetch:
                         self._loaded += 1
                     self._changed.notify_all()
 
-    def _next(self, duty: _Duty) -> _Slice | _PackWork | None:
+    def _next(self, duty: _Duty, is_first: bool) -> _Slice | _PackWork | None:  # noqa: FBT001
         with self._changed:
             while self._error is None:
-                if self._slices and duty is not _Duty.LOAD:
+                if self._slices and duty is not _Duty.LOAD and (is_first or self._side_by_side):
                     self._active += 1
                     return self._slices.popleft()
-                if not self._waiting and (duty is _Duty.LOAD or not self._active):
+                if not self._waiting and (duty is _Duty.LOAD or not (self._active or self._slices)):
                     return None
                 if self._waiting and duty is not _Duty.WORK and self._has_room(duty):
                     work = self._waiting.popleft()
@@ -444,6 +454,7 @@ class Fetch:
 
     def _do_files(self, task: _Slice, body: PackBody) -> None:
         ids, done = body.known.footer.ids, 0
+        limit = perf_counter() + _PATIENCE_S
         for number, first, chunks in task.files:
             entry = self._entries[number]
             try:
@@ -463,6 +474,11 @@ class Fetch:
                 raise self._wrong_digest(entry, body)
             self._sink.whole(entry, parts)
             done += entry.size_bytes
+            limit += _AT_ONCE_S
+            if not self._side_by_side and perf_counter() > limit:
+                with self._changed:
+                    self._side_by_side = True
+                    self._changed.notify_all()
         self._done(done, len(task.files))
 
     def _wrong_digest(self, entry: FileEntry, body: PackBody) -> Exception:

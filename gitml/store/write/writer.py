@@ -33,7 +33,8 @@ _QUEUED_BYTES = 24 * 1024 * 1024
 _QUEUED_BATCHES = 32  # a small file is listed in more bytes than it has
 _KEPT_SUFFIXES = 1_000
 _TINY_BYTES = 32 * 1024
-_AT_ONCE_S = 0.0003
+_AT_ONCE_S = 0.0002  # for a file; whoever takes longer waits for a medium
+_PATIENCE_S = 0.003
 
 Chunk = tuple[bytes, Buffer]
 """Id and bytes."""
@@ -170,6 +171,8 @@ class TreeWriter:
         if len(read) < len(batch):
             rest = self._pool.submit(_read_batch, batch[len(read) :], known[len(read) :])
         self._queue.append(_Batch(batch, batch_bytes, read, rest))
+        if rest is None and len(self._queue) == 1:
+            self._drain()  # while the bytes are still in the processor's cache
 
     def _make_room(self, size_bytes: int) -> None:
         """Wait until so many bytes may be read."""
@@ -443,19 +446,18 @@ def _numbered(
 
 
 def _read_at_once(files: Sequence[SourceFile], known: Collection[bool]) -> list[_Read]:
-    """The first of some tiny files, up to one that had to be waited for.
+    """The first of some tiny files, until they had to be waited for.
 
     What is in the system's memory is read sooner than another thread could be asked for it; what is not is read by
     many threads.
     """
     read: list[_Read] = []
-    began = perf_counter()
+    limit = perf_counter() + _PATIENCE_S
     for file, is_known in zip(files, known, strict=True):
         read.append(_read(file, is_known))
-        ended = perf_counter()
-        if ended - began > _AT_ONCE_S:
+        limit += _AT_ONCE_S
+        if perf_counter() > limit:
             break
-        began = ended
     return read
 
 
