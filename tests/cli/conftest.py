@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import InFolder
 from support.gitrepos import bare, git
+from support.prepared import prepare
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,27 @@ class Team:
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
     """Everything pushed: `datasets/digits@1` and `models/digits@1`, made from it."""
-    bare(tmp_path / "remote.git")
-    outside = InFolder(tmp_path)
-    outside.ok("init", "ada", "--store", "store", "--remote", os.fspath(tmp_path / "remote.git"))
-    ada = InFolder(tmp_path / "ada")
-    made = Team(ada=ada, grace=InFolder(tmp_path / "grace"), folder=tmp_path)
+    prepare(tmp_path, "cli", _make)
+    return _team(tmp_path)
+
+
+def _team(folder: Path) -> Team:
+    return Team(ada=InFolder(folder / "ada"), grace=InFolder(folder / "grace"), folder=folder)
+
+
+def _make(folder: Path) -> None:
+    bare(folder / "remote.git")
+    InFolder(folder).ok("init", "ada", "--store", "store", "--remote", os.fspath(folder / "remote.git"))
+    made = _team(folder)
     made.write("data/train.csv", b"1,2,3\n" * 1000)
     made.write("data/labels/test.csv", b"4\n" * 100)
     made.write("out/weights.npz", bytes(range(256)) * 100)
-    ada.ok("register", "datasets/digits", "data", "--label", "team=vision", "-m", "8x8 digits")
-    ada.ok(
+    made.ada.ok("register", "datasets/digits", "data", "--label", "team=vision", "-m", "8x8 digits")
+    made.ada.ok(
         "register", "models/digits", "out", "--metric", "accuracy=0.98", "--param", "epochs=5",
         "--input", "training=datasets/digits@1",
     )  # fmt: skip
-    ada.ok("push")
-    git(tmp_path, "clone", "-q", "remote.git", "grace")
-    git(tmp_path / "grace", "config", "user.name", "Grace Example")
-    git(tmp_path / "grace", "config", "user.email", "grace@example.com")
-    return made
+    made.ada.ok("push")
+    git(folder, "clone", "-q", "remote.git", "grace")
+    git(folder / "grace", "config", "user.name", "Grace Example")
+    git(folder / "grace", "config", "user.email", "grace@example.com")

@@ -19,7 +19,7 @@ from gitml.registry.workspace import Workspace
 
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
-    return founded(Team(tmp_path, configuration=POLICY))
+    return founded(tmp_path, POLICY)
 
 
 @pytest.fixture

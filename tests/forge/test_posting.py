@@ -15,7 +15,6 @@ from support.forges import one_by_day, spoken, world
 from support.hosted import Hosted
 from support.pipelines import Runner, check_run
 from support.promoting import founded
-from support.team import Team
 
 from gitml.promotion.case import Problem
 from gitml.promotion.check import Checked
@@ -149,7 +148,7 @@ def test_without_a_token_it_is_told(hosted: Hosted, monkeypatch: pytest.MonkeyPa
 
 
 def test_requests_in_git_have_no_page(tmp_path: Path) -> None:
-    ada = founded(Team(tmp_path)).ada
+    ada = founded(tmp_path).ada
     asked = ada.registry.promote("datasets/digits", target="staging")
     assert asked.request is not None
     found = ada.registry.check(f"..{asked.request.head}", target="staging", post=True)

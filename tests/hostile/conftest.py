@@ -54,14 +54,17 @@ _arenas: dict[Path, Arena] = {}
 def _build(base: Path) -> Arena:
     outside = write(base / "outside", {"sentinel.txt": SECRET, "folder/other.txt": SECRET})
     inside = base / "inside"
-    team = Team(inside)
-    contents = write(inside / "contents", {"weights.bin": b"\x00\x01\x02", "README.md": "a model\n"})
+    team = Team.prepared(inside, "arena", _work)
+    return Arena(base=inside, outside=outside, team=team, contents=inside / "contents")
+
+
+def _work(team: Team) -> None:
+    contents = write(team.base / "contents", {"weights.bin": b"\x00\x01\x02", "README.md": b"a model\n"})
     team.ada.registry.register("models/digits", contents, metrics={"accuracy": 0.9})
     team.ada.registry.push()
     team.ada.registry.promote("models/digits@1", target="staging")
     team.ada.registry.requests.merge(1)
     team.ada.git("fetch", "--quiet", "origin")
-    return Arena(base=inside, outside=outside, team=team, contents=contents)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from support.team import Member, Team
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
     """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed."""
-    return founded(Team(tmp_path, configuration=POLICY))
+    return founded(tmp_path, POLICY)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import InFolder
-from support.promoting import POLICY, founded, land, number, register, runs
+from support.promoting import POLICY, founded, land, number, register, runs, work
 from support.team import Member, Team
 
 from gitml.errors import NotFound, PolicyRefused, StoreUnavailable
@@ -24,7 +24,7 @@ def team_of(base: Path, policy: str, **registries: Path) -> Team:
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Team:
-    return founded(Team(tmp_path / "theirs", configuration=OPEN))
+    return founded(tmp_path / "theirs", OPEN)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_without_that_rule_being_there_is_enough(tmp_path: Path, theirs: Team) -
 
 def test_what_was_pinned_is_compared(tmp_path: Path, theirs: Team) -> None:
     ours = team_of(tmp_path / "ours", OPEN, shared=theirs.remote)
-    other = founded(Team(tmp_path / "other", configuration=OPEN))
+    other = founded(tmp_path / "other", OPEN)
     register(other.ada, "datasets/digits", "forged")
     register(ours.ada, "models/m", "m", inputs=["shared//datasets/digits@1"])
     path = ours.ada.folder / "models/m/1/asset.yaml"
@@ -136,7 +136,7 @@ def test_check_shows_the_tree(ours: Team, theirs: Team) -> None:
 
 
 def test_versions_without_inputs_only_where_the_policy_allows(tmp_path: Path) -> None:
-    closed = founded(Team(tmp_path / "closed", configuration=POLICY))
+    closed = founded(tmp_path / "closed", POLICY)
     with pytest.raises(PolicyRefused) as caught:
         closed.ada.registry.promote("models/digits", target="staging", no_inputs=True)
     assert "no_inputs: allowed" in str(caught.value.hint)
@@ -149,7 +149,7 @@ def test_versions_without_inputs_only_where_the_policy_allows(tmp_path: Path) ->
     register(allowed.ada, "models/first", "first")
     allowed.ada.registry.push()
     land(allowed.ada, allowed.ada.registry.promote("models/first", target="staging"))
-    founded(allowed)
+    work(allowed)
     with_them = allowed.ada.registry.promote("models/digits", target="staging", dry_run=True)
     assert [str(one) for one in with_them.plan.folders] == ["datasets/digits@1", "models/digits@1"]
     alone = allowed.ada.registry.promote("models/digits", target="staging", no_inputs=True)
@@ -159,15 +159,8 @@ def test_versions_without_inputs_only_where_the_policy_allows(tmp_path: Path) ->
 
 @pytest.mark.parametrize("said", ["yes", "true", "Allowed", "1"])
 def test_anything_else_than_allowed_refuses(tmp_path: Path, said: str) -> None:
-    team = founded(
-        Team(
-            tmp_path / "team",
-            configuration=OPEN.replace(
-                'from: ["working/*", main]',
-                f'from: ["working/*", main]\n    require: {{no_inputs: "{said}"}}',
-            ),
-        )
-    )
+    rule = f'from: ["working/*", main]\n    require: {{no_inputs: "{said}"}}'
+    team = founded(tmp_path / "team", OPEN.replace('from: ["working/*", main]', rule))
     with pytest.raises(PolicyRefused) as caught:
         team.ada.registry.promote("models/digits", target="staging")
     assert {reason["rule"] for reason in caught.value.context["reasons"]} == {"require"}

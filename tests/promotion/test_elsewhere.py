@@ -24,7 +24,7 @@ forge: {kind: auto}
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Team:
-    return founded(Team(tmp_path / "ours", configuration=POLICY))
+    return founded(tmp_path / "ours", POLICY)
 
 
 @pytest.fixture

@@ -338,7 +338,7 @@ def test_from_a_bare_clone(team: Team, tmp_path: Path) -> None:
 
 
 def test_policy_of_the_default_branch_rules_the_birth(tmp_path: Path) -> None:
-    team = founded(Team(tmp_path, configuration=POLICY.replace("from: [staging]", "from: [main]")))
+    team = founded(tmp_path, POLICY.replace("from: [staging]", "from: [main]"))
     promotion = team.ada.registry.promote("models/digits", target="production")
     with pytest.raises(PolicyRefused, match="requires 1 approval"):
         land(team.ada, promotion)

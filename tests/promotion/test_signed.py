@@ -36,10 +36,7 @@ def allow(team: Team, lines: str, revoked: str | None = None) -> None:
 @pytest.fixture
 def signed(tmp_path: Path) -> Iterator[Team]:
     """Commits to staging have to be signed."""
-    team = founded(
-        Team(tmp_path, configuration=POLICY.replace("main]", "main]\n    require: {signed: true}"))
-    )
-    yield team
+    yield founded(tmp_path, POLICY.replace("main]", "main]\n    require: {signed: true}"))
 
 
 def reasons(error: PolicyRefused) -> str:

@@ -15,7 +15,7 @@ from gitml.model.pointer import Pointer
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Team:
-    return founded(Team(tmp_path / "theirs", configuration=POLICY))
+    return founded(tmp_path / "theirs", POLICY)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from gitml.errors import AccessDenied, GitMLError, InvalidInput, NotFound, Store
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
     """A registry with models/digits@1 on staging and @2 on main."""
-    team = founded(Team(tmp_path / "theirs", configuration=POLICY))
+    team = founded(tmp_path / "theirs", POLICY)
     git(team.remote, "config", "uploadpack.allowFilter", "true")
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     register(team.ada, "models/digits", "two")

@@ -12,7 +12,7 @@ import pytest
 from servers import git_http, sshd
 from servers.running import NotInstalledError, Server, running
 from support.promoting import founded, land
-from support.team import Team, read
+from support.team import read
 
 import gitml
 
@@ -55,7 +55,7 @@ def ssh(repository: Path) -> str:
 def test_a_deploy_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: Callable[[Path], str], filtering: str
 ) -> None:
-    team = founded(Team(tmp_path / "theirs"))
+    team = founded(tmp_path / "theirs")
     team.ada.git("--git-dir", str(team.remote), "config", "uploadpack.allowFilter", filtering)
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     machine = tmp_path / "machine"

@@ -114,7 +114,7 @@ def test_a_registry_in_a_folder(tmp_path: Path) -> None:
     "kind", [one if one == "github" else pytest.param(one, marks=pytest.mark.nightly) for one in KINDS]
 )
 def test_its_lines_run(tmp_path: Path, kind: str) -> None:
-    team = founded(Team(tmp_path))
+    team = founded(tmp_path)
     ada = team.ada
     text = ada.registry.ci.init(kind).text
     land(ada, ada.registry.promote("datasets/digits", target="staging"))

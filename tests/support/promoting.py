@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from support.team import Member, Team, write
@@ -25,12 +26,16 @@ def register(member: Member, asset: str, text: str, **options: Any) -> None:
     member.registry.register(asset, folder, **options)
 
 
-def founded(team: Team) -> Team:
+def founded(base: Path, configuration: str | None = None) -> Team:
     """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed."""
+    return Team.prepared(base, "founded", work, configuration=configuration)
+
+
+def work(team: Team) -> None:
+    """What makes a team one that is founded."""
     register(team.ada, "datasets/digits", "1,2\n")
     register(team.ada, "models/digits", "one", inputs=["training=datasets/digits@1"])
     team.ada.registry.push()
-    return team
 
 
 def number(promotion: Promotion) -> int:

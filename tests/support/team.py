@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from support.prepared import prepare
 
 from gitml.api import Registry, init
 
@@ -54,9 +57,36 @@ class Team:
     """A bare remote, a folder as the store, and clones that are made on demand."""
 
     def __init__(self, base: Path, *, store: bool = True, configuration: str | None = None) -> None:
+        if str(base.parent) in (configuration or ""):
+            self._found(base, store, configuration)  # it names what this test alone has
+        else:
+            prepare(
+                base, ("team", store, configuration), lambda folder: self._found(folder, store, configuration)
+            )
+        self._at(base)
+
+    @classmethod
+    def prepared(cls, base: Path, kind: Hashable, work: Callable[[Team], object], **options: Any) -> Team:
+        """A team that has done some work; which one, the kind says."""
+
+        def make(folder: Path) -> None:
+            made = cls.__new__(cls)
+            made._found(folder, **{"store": True, "configuration": None, **options})
+            work(made)
+
+        found = cls.__new__(cls)
+        found._at(base)
+        prepare(base, (kind, *sorted(options.items())), make)
+        return found
+
+    def _at(self, base: Path) -> None:
         self.base = base
         self.remote = base / "remote.git"
         self.store = base / "store"
+        self.ada = Member(base / "ada")
+
+    def _found(self, base: Path, store: bool, configuration: str | None) -> None:
+        self._at(base)
         base.mkdir(parents=True, exist_ok=True)
         git(base, "init", "--quiet", "--bare", str(self.remote))
         founder = self.clone("ada", "Ada Example", "ada@example.com")
@@ -67,7 +97,6 @@ class Team:
             path.write_text(text[: text.index("stages:")] + configuration)
             founder.git("commit", "--quiet", "--all", "--message", "Policy")
         founder.git("push", "--quiet", "--set-upstream", "origin", "main")
-        self.ada = founder
 
     def clone(
         self, name: str, person: str | None = None, email: str | None = None, *arguments: str

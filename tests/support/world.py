@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.prepared import prepare
 from support.team import Member, Team, git, read, write
 
 from gitml.api import Registry
@@ -35,6 +36,11 @@ class World:
 
     @classmethod
     def build(cls, base: Path) -> World:
+        prepare(base, "world", cls._build)
+        return cls(base)
+
+    @staticmethod
+    def _build(base: Path) -> None:
         team = Team(base)
         ada, registry = team.ada, team.ada.registry
         write(ada.folder, {"train.py": "print('train')\n"})
@@ -57,7 +63,6 @@ class World:
         write(ada.folder, OWN)
         ada.git("add", "staged.txt")
         write(base / "place", {"own.txt": "mine\n"})
-        return cls(base)
 
     @property
     def ada(self) -> Member:
