@@ -79,7 +79,10 @@ def row_runs(rows: str, tmp_path: Path, environment: dict[str, str]) -> dict[str
     return found
 
 
-@pytest.mark.parametrize("row", ["register-small", "next-small", "get-over", "startup", "scale-bytes"])
+BY_NIGHT = [pytest.param(row, marks=pytest.mark.nightly) for row in ("next-small", "get-over", "scale-bytes")]
+
+
+@pytest.mark.parametrize("row", ["register-small", "startup", *BY_NIGHT])
 def test_row_runs(row: str, tmp_path: Path, environment: dict[str, str]) -> None:
     (outcome,) = row_runs(row, tmp_path, environment).values()
     assert any(check["measured"] is not None for check in outcome["checks"])
@@ -90,6 +93,7 @@ def needs_moto() -> None:
         pytest.importorskip("moto.server")
 
 
+@pytest.mark.nightly
 def test_rows_on_s3_run(tmp_path: Path, environment: dict[str, str]) -> None:
     needs_moto()
     found = row_runs("s3-register-small s3-one-file s3-cut", tmp_path, environment)

@@ -225,7 +225,8 @@ def test_registering_the_same_bytes_repairs(small: Small, folder: Path) -> None:
             small.restore()
 
 
-def test_damaged_local_state_is_rebuilt(small: Small, folder: Path) -> None:
+@pytest.mark.parametrize("damages", [2, pytest.param(6, marks=pytest.mark.nightly)])
+def test_damaged_local_state_is_rebuilt(small: Small, folder: Path, damages: int) -> None:
     """Caches and the journal in the clone may say anything: they are never believed."""
     state = small.team.ada.folder / ".git/gitml"
     place = small.place()
@@ -236,7 +237,7 @@ def test_damaged_local_state_is_rebuilt(small: Small, folder: Path) -> None:
     for path in files:
         good = path.read_bytes()
         half, zeros, noise = good[: len(good) // 2], bytes(len(good)), chance.randbytes(200)
-        for bad in chance.sample([b"", zeros, half, noise, b"{}\n", b"\x80\x04."], 3):
+        for bad in chance.sample([b"", zeros, half, noise, b"{}\n", b"\x80\x04."], damages):
             path.write_bytes(bad)
             (place / "a.txt").write_bytes(CONTENTS["a.txt"])
             assert call(Door.PYTHON, small.team.ada.folder, "status").exit_code == 0

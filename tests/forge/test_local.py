@@ -22,11 +22,14 @@ def team(tmp_path: Path) -> Team:
     return founded(tmp_path, POLICY)
 
 
-@pytest.fixture
-def asked(team: Team) -> Team:
-    """Request 1: models/digits to staging, by Ada."""
+def ask(team: Team) -> None:
     assert number(team.ada.registry.promote("models/digits", target="staging")) == 1
-    return team
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Team:
+    """Request 1: models/digits to staging, by Ada."""
+    return founded(tmp_path, POLICY, ask)
 
 
 def test_shape_of_the_chain(asked: Team) -> None:

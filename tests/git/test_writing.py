@@ -440,7 +440,8 @@ def test_racing_writers_lose_nothing(tmp_path: Path, is_bare: bool) -> None:
         git(tmp_path, "clone", "-q", "--bare", str(folder), "team.git")
         folder = tmp_path / "team.git"
         repository = Repository.discover(folder)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["support.gitrepos"])  # which has all of it imported
     start = context.Barrier(8)
     workers = [context.Process(target=_write_three, args=(str(folder), n, start)) for n in range(8)]
     for worker in workers:

@@ -10,9 +10,15 @@ from support.team import Member, Team
 
 
 @pytest.fixture
-def team(tmp_path: Path) -> Team:
-    """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed."""
-    return founded(tmp_path, POLICY)
+def team(tmp_path: Path, request: pytest.FixtureRequest) -> Team:
+    """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed.
+
+    Where a test asks for a fixture that the `THEN` of its module names, what stands there was done, too.
+    """
+    then = getattr(request.module, "THEN", {})
+    return founded(
+        tmp_path, POLICY, next((then[name] for name in request.fixturenames if name in then), None)
+    )
 
 
 @pytest.fixture

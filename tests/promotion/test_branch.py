@@ -15,9 +15,7 @@ def commit(member: Member, files: dict[str, str], message: str = "Code") -> None
     member.git("commit", "--quiet", "-m", message)
 
 
-@pytest.fixture
-def branched(team: Team) -> Team:
-    """staging runs digits 1; working/new has code, digits 2 and 3, and a new model."""
+def branch(team: Team) -> None:
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     team.ada.git("switch", "--quiet", "-c", "working/new")
     commit(team.ada, {"train.py": "print('new')\n"})
@@ -25,6 +23,14 @@ def branched(team: Team) -> Team:
     register(team.ada, "models/digits", "three", inputs=["datasets/digits@1"])
     register(team.ada, "models/other", "first")
     team.ada.git("push", "--quiet", "origin", "working/new")
+
+
+THEN = {"branched": branch}
+
+
+@pytest.fixture
+def branched(team: Team) -> Team:
+    """staging runs digits 1; working/new has code, digits 2 and 3, and a new model."""
     return team
 
 

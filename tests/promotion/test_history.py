@@ -16,14 +16,20 @@ from gitml.errors import NotFound, PolicyRefused, UsageError
 from gitml.promotion.history import parse_moment
 
 
-@pytest.fixture
-def walked(team: Team) -> Team:
-    """staging ran models/digits 1, 2, 3 by requests 1, 2, 3."""
+def walk(team: Team) -> None:
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     for text in ("two", "three"):
         register(team.ada, "models/digits", text)
         team.ada.registry.push()
         land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
+
+
+THEN = {"walked": walk}
+
+
+@pytest.fixture
+def walked(team: Team) -> Team:
+    """staging ran models/digits 1, 2, 3 by requests 1, 2, 3."""
     return team
 
 

@@ -12,10 +12,16 @@ from gitml.forge.base import RequestState
 from gitml.promotion.plan import Promotion
 
 
+def stage(team: Team) -> None:
+    land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
+
+
+THEN = {"staged": stage}
+
+
 @pytest.fixture
 def staged(team: Team) -> Team:
     """staging runs models/digits 1."""
-    land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     return team
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,24 @@ def register(member: Member, asset: str, text: str, **options: Any) -> None:
     member.registry.register(asset, folder, **options)
 
 
-def founded(base: Path, configuration: str | None = None) -> Team:
-    """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed."""
-    return Team.prepared(base, "founded", work, configuration=configuration)
+def founded(
+    base: Path, configuration: str | None = None, then: Callable[[Team], object] | None = None
+) -> Team:
+    """Ada registered datasets/digits@1 and models/digits@1, made from it, on main, and pushed.
+
+    Args:
+        base: Where the team lies.
+        configuration: Its policy.
+        then: What else it did, always the same.
+    """
+
+    def all_of_it(team: Team) -> None:
+        work(team)
+        if then is not None:
+            then(team)
+
+    kind = ("founded", None if then is None else f"{then.__module__}.{then.__qualname__}")
+    return Team.prepared(base, kind, all_of_it, configuration=configuration)
 
 
 def work(team: Team) -> None:
