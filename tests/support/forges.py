@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from servers.forge.core import Project, User
 from servers.forge.server import ForgeServer, vendor
+from support.prepared import prepare
 
 from gitml.forge.access import Access, Place, Token
 from gitml.forge.hosting import Host
@@ -148,9 +149,13 @@ def world(kind: str, folder: Path) -> Iterator[World]:
     for login in ("ada", "bob", "eve"):
         double.forge.add_user(login, email=f"{login}@example.com")
     bare = folder / "forge.git"
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
+    prepare(bare, "forge", _two_branches)
     project = double.forge.add_project(NAMES.get(kind, "team/registry"), bare)
-    found = World(kind, double, project, Watch())
+    yield World(kind, double, project, Watch())
+
+
+def _two_branches(bare: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(bare)], check=True)
     subprocess.run(
         ["git", "--git-dir", str(bare), "fast-import", "--quiet"],
         input="commit refs/heads/main\ncommitter Ada Example <ada@example.com> 1800000000 +0000\ndata 5\nfirst\n"
@@ -158,4 +163,3 @@ def world(kind: str, folder: Path) -> Iterator[World]:
         check=True,
         text=True,
     )
-    yield found
