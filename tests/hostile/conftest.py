@@ -22,6 +22,7 @@ class Arena:
         outside: A folder beside it.
         team: The remote, the store, and ada's clone.
         contents: A folder with two small files.
+        before: How all of it was when the test began; None before the first one.
     """
 
     base: Path
@@ -29,6 +30,7 @@ class Arena:
     team: Team
     contents: Path
     home: Path = field(default_factory=Path)
+    before: Footprint | None = None
 
     @property
     def ada(self) -> Member:
@@ -80,9 +82,11 @@ def arena(arena_folder: Path, environment: dict[str, str]) -> Iterator[Arena]:
     found = _arenas[arena_folder]
     found.home = Path(environment["HOME"])
     # What a machine remembers of a store is announced once; not what these tests are about.
-    before = found.footprint()
+    before = found.before or found.footprint()
+    found.before = before
     yield found
-    assert before.changes(found.footprint()) == []
+    found.before = found.footprint()
+    assert before.changes(found.before) == []
 
 
 @pytest.fixture

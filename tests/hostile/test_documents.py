@@ -170,19 +170,12 @@ BAD_POINTERS: dict[str, bytes] = {
 
 def planted(arena, files: Mapping[str, bytes], branch: str) -> str:
     """Make a branch of ada's clone that holds some more files, with git alone and without its work tree."""
-    folder = arena.ada.folder
-    tree = git(folder, "rev-parse", "main^{tree}")
-    index = arena.base / "plant.index"
-    environment = {"GIT_INDEX_FILE": str(index)}
-    run(folder, "read-tree", tree, env=environment)
-    for path, data in files.items():
-        oid = run(folder, "hash-object", "-w", "--stdin", stdin=data)
-        run(folder, "update-index", "--add", "--cacheinfo", f"100644,{oid},{path}", env=environment)
-    commit = run(
-        folder, "commit-tree", "-p", "main", "-m", "plant", run(folder, "write-tree", env=environment)
-    )
-    index.unlink()
-    git(folder, "update-ref", f"refs/heads/{branch}", commit)
+    stream = [f"commit refs/heads/{branch}\ncommitter Eve <eve@example.com> now\ndata 5\nplant\n".encode()]
+    stream += [b"from refs/heads/main\n"]
+    stream += [
+        f"M 100644 inline {path}\ndata {len(data)}\n".encode() + data + b"\n" for path, data in files.items()
+    ]
+    run(arena.ada.folder, "fast-import", "--quiet", "--date-format=now", stdin=b"".join(stream))
     return branch
 
 
@@ -190,7 +183,6 @@ def planted(arena, files: Mapping[str, bytes], branch: str) -> str:
 def plant(arena):
     """Plant files on a branch of the module's clone; the branch goes afterwards."""
     made: list[str] = []
-    before = arena.footprint()
 
     def planting(files: Mapping[str, bytes]) -> str:
         branch = f"evil-{len(made)}"
@@ -200,15 +192,17 @@ def plant(arena):
     yield planting
     for branch in made:
         git(arena.ada.folder, "update-ref", "-d", f"refs/heads/{branch}")
-    for change in before.changes(arena.footprint()):
+    folders = []
+    for change in arena.before.changes(arena.footprint()):
         path = Path(change[2:])
         assert change.startswith("+"), change
         assert "/.git/objects/" in change or "/.git/logs/" in change, change
         if path.is_dir():
-            continue
-        path.unlink()
-    for change in reversed(before.changes(arena.footprint())):
-        Path(change[2:]).rmdir()
+            folders.append(path)
+        else:
+            path.unlink()
+    for path in reversed(folders):
+        path.rmdir()
 
 
 @contextlib.contextmanager
