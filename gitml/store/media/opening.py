@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from gitml.model.store_url import StoreKind, StoreUrl, parse_store_url
 from gitml.store.media.folder import FolderMedium
 from gitml.store.media.medium import Medium
 from gitml.store.media.remote_options import RemoteOptions
+from gitml.store.media.s3_access import plain_access
 
 if TYPE_CHECKING:
     from gitml.store.media.remote_client import Client
@@ -60,6 +62,13 @@ def open_medium(
 def _client(url: StoreUrl, options: RemoteOptions) -> Client:
     """The SDK's adapter, imported only now."""
     if url.kind is StoreKind.S3:
+        access = plain_access(url.bucket, options)
+        if access is not None:
+            # without obstore, which is the quicker of two ways only
+            with suppress(ImportError):
+                from gitml.store.media.s3_quick import QuickS3Client
+
+                return QuickS3Client(url, options, access)
         from gitml.store.media.s3 import S3Client
 
         return S3Client(url, options)

@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
-import fsspec.asyn
 import s3fs
 from botocore import exceptions as sdk
 
-from gitml.model.store_url import StoreUrl, check_endpoint, is_guarded
+from gitml.model.store_url import StoreUrl, is_guarded
 from gitml.store.media.aborted import hush
 from gitml.store.media.identity import Identity
-from gitml.store.media.medium import Flight
+from gitml.store.media.looping import shared_loop
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.media.retry import Failure, FailureKind
+from gitml.store.media.s3_access import CALLS, CONNECT_S, FLIGHT, endpoint_of
 from gitml.store.media.s3_identity import identify, words
 from gitml.store.media.s3_session import new_session
 
-_CONNECT_S: Final = 10
 _CONNECTIONS: Final = 32
 _BLOCK_BYTES: Final = 256 << 10
 _ONE_PUT_BYTES: Final = 5 << 30
-_ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _ABSENT: Final = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _EXISTS: Final = {"PreconditionFailed", "412"}
@@ -82,21 +79,12 @@ class S3Client:
         InvalidInput: The server would be reached without TLS.
     """
 
-    calls: Final = {
-        "head": "HeadObject",
-        "get": "GetObject",
-        "put": "PutObject",
-        "delete": "DeleteObject",
-        "list": "ListObjectsV2",
-    }
-    # One connection rarely fills the line: four packs on their way here, and three there with a fourth begun.
-    flight: Final = Flight(reading_bytes=132 << 20, writing_bytes=120 << 20, loaders=4)
+    calls: Final = CALLS
+    flight: Final = FLIGHT
     meters_reads: Final = True
 
     def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
-        endpoint = options.endpoint_url or _variable(_ENDPOINT_VARIABLES)
-        if endpoint is not None:
-            endpoint = check_endpoint(endpoint, allow_http=options.allow_http)
+        endpoint = endpoint_of(options)
         hush()
         self._bucket = url.bucket
         self._endpoint = endpoint
@@ -104,7 +92,7 @@ class S3Client:
         self._used = "the SDK's chain of credentials"
         config: dict[str, Any] = {
             "retries": {"total_max_attempts": 1, "mode": "standard"},
-            "connect_timeout": _CONNECT_S,
+            "connect_timeout": CONNECT_S,
             "read_timeout": options.stall_s,
             "max_pool_connections": _CONNECTIONS,
             # every byte is checked by its digest when it is read, and TLS or the signature guards the way there
@@ -123,6 +111,7 @@ class S3Client:
             default_fill_cache=False,
             skip_instance_cache=True,
             session=new_session(options.profile),
+            loop=self.loop,
         )
         self._profile = options.profile
         self._files.retries = 1
@@ -130,8 +119,7 @@ class S3Client:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that all calls run on."""
-        loop: asyncio.AbstractEventLoop = fsspec.asyn.get_loop()
-        return loop
+        return shared_loop()
 
     @property
     def url(self) -> str:
@@ -259,10 +247,6 @@ def _version_id(answer: Mapping[str, Any]) -> str | None:
     """The version of an object; a bucket that keeps none, or kept none then, says null."""
     found = answer.get("VersionId")
     return None if found in (None, "", "null") else str(found)
-
-
-def _variable(names: tuple[str, ...]) -> str | None:
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def _content_range(text: str | None, size: int) -> tuple[int, int]:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
 from botocore import exceptions as sdk
 
 from gitml.store.media.identity import Identity, masked
+from gitml.store.media.s3_access import METHODS
 
 _PATIENCE_S: Final = 5
-METHODS: Final[Mapping[str, str]] = {
-    "env": "the environment (AWS_ACCESS_KEY_ID)",
-    "shared-credentials-file": "the shared credentials file",
-    "config-file": "the AWS configuration file",
-    "sso": "AWS single sign-on",
-    "login": "an AWS console login",
-    "custom-process": "a credential process",
-    "iam-role": "the role of this machine",
-    "container-role": "the role of this container",
-    "assume-role": "an assumed role",
-    "assume-role-with-web-identity": "a web identity",
-    "ec2-credentials-file": "the file AWS_CREDENTIAL_FILE",
-    "boto-config": "the boto configuration",
-}
 
 
 async def identify(files: Any, endpoint: str | None) -> Identity:
