@@ -1,4 +1,4 @@
-"""What every medium promises. A new medium joins by one line in `MEDIA`, or by a server in `SCHEMES`."""
+"""What every medium promises. A new medium joins by one line in `MEDIA`, or by a server in `CLIENTS`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.elsewhere import elsewhere
-from support.remote import SCHEMES, place
+from support.remote import CLIENTS, place
 
 from gitml.errors import IntegrityError, InvalidInput, NotFound
 from gitml.store.media.folder import FolderMedium
@@ -24,11 +24,11 @@ MEDIA: dict[str, Callable[[Path], Medium]] = {
 FOLDERS = ("another file system", "no links")
 
 
-@pytest.fixture(params=[*sorted(MEDIA), *FOLDERS, *SCHEMES])
+@pytest.fixture(params=[*sorted(MEDIA), *FOLDERS, *CLIENTS])
 def medium(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Medium]:
-    if request.param in SCHEMES:
+    if request.param in CLIENTS:
         yield place(request.param, monkeypatch).open()
     elif request.param == "another file system":
         with elsewhere(tmp_path) as folder:

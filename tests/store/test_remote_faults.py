@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from servers.running import free_port
 from support.proxy import FOREVER, Harm, Proxy, Rule, reply
-from support.remote import SCHEMES, Place, place
+from support.remote import BY_SDK, CLIENTS, Place, place
 from support.store import MadeSource, key, noise
 
 from gitml.errors import AccessDenied, GitMLError, NoSpace, NotFound, OutcomeUnknown, StoreUnavailable
 from gitml.model.store_url import parse_store_url
 from gitml.store.media.medium import Medium, PutOutcome
 from gitml.store.media.objects import put_named
+from gitml.store.media.s3_quick import QuickS3Client
 from gitml.store.store import Claimed, Store, Taken
 
 NAME = "packs/ab/one"
@@ -28,7 +29,7 @@ MARKS = {"moto": b"/packs/", "azurite": b"/packs/"}
 BUSY = {"moto": reply(503, "SlowDown"), "azurite": reply(503, "ServerBusy", x_ms_error_code="ServerBusy")}
 
 
-@pytest.fixture(params=SCHEMES)
+@pytest.fixture(params=CLIENTS)
 def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
     return place(request.param, monkeypatch)
 
@@ -46,7 +47,7 @@ def through(there: Place, proxy: Proxy, *, timeout_s: float = 20, stall_s: float
     return medium
 
 
-SPARING = [*(name for name in SCHEMES if name != "ceph"), pytest.param("ceph", marks=pytest.mark.nightly)]
+SPARING = [*(name for name in CLIENTS if name != "ceph"), pytest.param("ceph", marks=pytest.mark.nightly)]
 """Servers, where the real S3 has little to add to the light one."""
 
 READS: dict[str, Callable[[Medium], object]] = {
@@ -187,13 +188,14 @@ def test_a_connection_that_broke_is_not_one_that_was_never_made() -> None:
 def test_throttling_is_obeyed(there: Place) -> None:
     kind = "moto" if there.url.startswith("s3") else "azurite"
     answer = BUSY[kind].replace(b"Connection", b"Retry-After: 1\r\nConnection", 1)
-    with Proxy(
-        there.port, Rule(Harm.ANSWER, answer=answer, strikes=1), Rule(Harm.ANSWER, answer=BUSY[kind])
-    ) as proxy:
+    with Proxy(there.port, Rule(Harm.ANSWER, answer=answer), Rule(Harm.ANSWER, answer=BUSY[kind])) as proxy:
+        medium = through(there, proxy)
         began = time.monotonic()
-        assert through(there, proxy).put_if_absent(NAME, [b"x"]) is PutOutcome.CREATED
+        asked_twice = isinstance(medium._client, QuickS3Client)  # type: ignore[attr-defined]
+        proxy.rules[0].strikes += asked_twice  # only the SDK hears when to come back
+        assert medium.put_if_absent(NAME, [b"x"]) is PutOutcome.CREATED
         assert time.monotonic() - began >= 1
-        assert proxy.count(b"PUT") == 3
+        assert proxy.count(b"PUT") == 3 + asked_twice
         assert proxy.count(b"HEAD") == 0  # a plea for time had no effect: nothing to look up
 
 
@@ -201,10 +203,11 @@ def test_throttling_is_obeyed(there: Place) -> None:
 def test_throttling_without_end(there: Place) -> None:
     kind = "moto" if there.url.startswith("s3") else "azurite"
     with Proxy(there.port, Rule(Harm.ANSWER, answer=BUSY[kind], strikes=FOREVER)) as proxy:
+        medium = through(there, proxy, timeout_s=2)
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            through(there, proxy, timeout_s=2).put_if_absent(NAME, [b"x"])
-        assert time.monotonic() - began < 4
+            medium.put_if_absent(NAME, [b"x"])
+        assert time.monotonic() - began < 6  # an import of the SDK included
 
 
 @pytest.mark.parametrize(
@@ -222,15 +225,16 @@ def test_throttling_without_end(there: Place) -> None:
         (501, "NotImplemented", StoreUnavailable, "call-refused"),
     ],
 )
+@pytest.mark.parametrize("client", ["moto", BY_SDK])
 def test_what_s3_refuses(
-    status: int, code: str, error: type[GitMLError], rule: str, monkeypatch: pytest.MonkeyPatch
+    status: int, code: str, error: type[GitMLError], rule: str, client: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = place("moto", monkeypatch)
+    there = place(client, monkeypatch)
     answer = reply(status, code, x_amz_bucket_region="eu-1")
     with Proxy(there.port, Rule(Harm.ANSWER, answer=answer, strikes=FOREVER)) as proxy:
         with pytest.raises(error) as caught:
             through(there, proxy).put_if_absent(NAME, [b"x"])
-        assert proxy.count(b"PUT") <= 2
+        assert proxy.count(b"PUT") <= 2 + (client != BY_SDK)  # the SDK tells why the quick way was refused
     assert caught.value.code == rule
     assert caught.value.message.startswith(f"PutObject {NAME} in {there.url}")
     assert caught.value.hint
@@ -274,7 +278,7 @@ def test_credentials_that_another_process_renewed_are_read_in_mid_transfer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token runs out while packs are sent: the write goes on with what the shared file says by then."""
-    there = place("moto", monkeypatch)
+    there = place(BY_SDK, monkeypatch)
     shared = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -308,11 +312,11 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("no-credentials", 10)
 
 
-@pytest.mark.parametrize("there", SPARING, indirect=True)
+@pytest.mark.parametrize("there", [BY_SDK, "azurite"], indirect=True)
 def test_a_slow_network_is_no_stall(there: Place) -> None:
-    body = noise(12 << 20)
-    with Proxy(there.port, Rule(Harm.SLOW, pause_s=0.01, strikes=FOREVER)) as proxy:
-        medium = through(there, proxy, stall_s=1.5)
+    body = noise(32 << 20)  # much more than what the buffers of the way take at once
+    with Proxy(there.port, Rule(Harm.SLOW, pause_s=0.008, strikes=FOREVER)) as proxy:
+        medium = through(there, proxy, stall_s=3)
         medium.put(NAME, [body])
         assert medium.get(NAME) == body
         assert proxy.count() == 2
@@ -361,7 +365,7 @@ def test_absent_is_absent_behind_a_proxy(there: Place) -> None:
 
 
 _MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote_options import RemoteOptions
@@ -376,7 +380,8 @@ tree = store.tree(store.root(key()))
 for entry, parts in tree.stream(tree.entries()):
     for part in parts:
         pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024)  # its own: what getrusage says may be of the process that started it
 """
 
 

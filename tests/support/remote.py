@@ -19,6 +19,9 @@ from gitml.store.media.remote_options import RemoteOptions
 BUCKET = "team-ml"
 SCHEMES = {"moto": "s3", "azurite": "az", "ceph": "s3"}
 """Server -> scheme of its locations."""
+BY_SDK = "moto by the SDK"
+CLIENTS = (*SCHEMES, BY_SDK)
+"""Servers, and one more time a server that is reached as by those whose keys are not in plain words."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Place:
 
 def place(name: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place of its own on the server of that name, with the credentials in the environment."""
+    if name == BY_SDK:
+        name = "moto"
+        by_sdk(monkeypatch)
     try:
         server = running(name)
     except NotInstalledError as error:
@@ -54,6 +60,11 @@ def place(name: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     _bucket(name, server)
     url = f"{SCHEMES[name]}://{BUCKET}/{secrets.token_hex(4)}/a b"
     return Place(url, server.endpoint_url, server.environment, server.port)
+
+
+def by_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let S3 be reached by its SDK: it alone knows what this variable means."""
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "tests")
 
 
 @cache

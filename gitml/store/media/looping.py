@@ -1,4 +1,4 @@
-"""The event loop that calls to S3 run on: one of this process, in a thread of its own."""
+"""The event loop of calls that need no SDK: one of this process, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _lock = threading.Lock()
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
 
 
-def shared_loop() -> asyncio.AbstractEventLoop:
+def plain_loop() -> asyncio.AbstractEventLoop:
     """The loop, started at the first call; a process that was forked from this one has another."""
     with _lock:
         loop = _loops.get(os.getpid())

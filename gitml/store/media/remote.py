@@ -111,12 +111,9 @@ class RemoteMedium:
         """See :class:`gitml.store.media.identity.Identifies`."""
         call = Call("head", MARKER)
         try:
-            return self._watched(lambda _: self._client.identity())
-        except Exception as error:
-            failure = self._failure(call, error)
-            if failure is None:
-                raise
-            raise self._error(call, failure) from error
+            return self._made(call, lambda _: self._client.identity())
+        except FailedError as failed:
+            raise self._error(call, failed.failure) from failed.__cause__
 
     def head(self, name: str) -> int | None:
         held = self._look(name)
@@ -308,6 +305,8 @@ class RemoteMedium:
 
     def _again(self, call: Call, failure: Failure) -> bool:
         """Whether the failed call is to be made again, after the wait that it needs."""
+        if failure.kind is FailureKind.AGAIN:
+            return True
         if failure.kind is FailureKind.EXPIRED and not call.renewed:
             call.renewed = True
             with contextlib.suppress(Exception):  # the next attempt tells what is wrong
@@ -328,9 +327,10 @@ class RemoteMedium:
 
     def _watched(self, attempt: Callable[[Pulse], Coroutine[Any, Any, _T]], *, watch: bool = True) -> _T:
         """Run one attempt on the client's loop; give it up when it stands still."""
+        loop = self._client.loop  # may have to import an SDK first, which is no stall
         pulse = Pulse()
         stall_s = self._patience.stall_s()
-        future = asyncio.run_coroutine_threadsafe(attempt(pulse), self._client.loop)
+        future = asyncio.run_coroutine_threadsafe(attempt(pulse), loop)
         try:
             while not future.done():
                 left_s = pulse.beat_s + stall_s - time.monotonic()

@@ -30,6 +30,7 @@ class FailureKind(Enum):
     EXPIRED = "expired"  # the credentials were good until now
     NO_SPACE = "no-space"
     REFUSED = "refused"  # the same call will be refused again
+    AGAIN = "again"  # nothing was done, and the client goes another way from now on
     BUSY = "busy"  # refused without effect; to be made again
     UNREACHED = "unreached"  # it never got there
     LOST = "lost"  # the reply is missing: a write may have happened

@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
+import fsspec.asyn
 import s3fs
 from botocore import exceptions as sdk
 
 from gitml.model.store_url import StoreUrl, is_guarded
 from gitml.store.media.aborted import hush
 from gitml.store.media.identity import Identity
-from gitml.store.media.looping import shared_loop
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.media.retry import Failure, FailureKind
@@ -111,7 +111,6 @@ class S3Client:
             default_fill_cache=False,
             skip_instance_cache=True,
             session=new_session(options.profile),
-            loop=self.loop,
         )
         self._profile = options.profile
         self._files.retries = 1
@@ -119,7 +118,8 @@ class S3Client:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that all calls run on."""
-        return shared_loop()
+        loop: asyncio.AbstractEventLoop = fsspec.asyn.get_loop()
+        return loop
 
     @property
     def url(self) -> str:

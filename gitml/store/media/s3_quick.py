@@ -1,8 +1,8 @@
 """S3 by obstore, for as long as nothing goes wrong: its start takes 20 ms of processor time, the SDK's 400.
 
 Only where keys, server and region stand in plain words. What obstore cannot say well is left to the SDK's client:
-why a call was refused, how an upload moves, who one is, objects by version. A first failure ends the quick way for
-good; what it may have done is told as for any other attempt, and the mark of a write says whose it was.
+why a call was refused, how an upload moves, who one is, objects by version. The first thing of that kind ends the
+quick way for good. What a failed attempt may have done is told as always, and the mark of a write says whose it was.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -21,7 +21,7 @@ from obstore.store import S3Store
 
 from gitml.model.store_url import StoreUrl, is_guarded
 from gitml.store.media.identity import Identity
-from gitml.store.media.looping import shared_loop
+from gitml.store.media.looping import plain_loop
 from gitml.store.media.remote_client import (
     MARK,
     Client,
@@ -40,21 +40,22 @@ from gitml.store.media.s3_access import CALLS, CONNECT_S, FLIGHT, PlainAccess
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
 
+_T = TypeVar("_T")
+
 _BLOCK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 4 << 20
 _PAGE: Final = 1000
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
-_BUSY: Final = (429, 503)
-_NOTHING_DONE: Final = (501, 507)
-_TROUBLE: Final = (BaseError, OSError, ValueError)
+_NO_EFFECT: Final = re.compile(r"HttpError \{\s+kind: Connect,|Received redirect without LOCATION")
+_NOTHING_DONE: Final = (501, 503, 507)
 
 
 class _TroubleError(Exception):
     """An attempt failed in a way that is known."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.failure = Failure(kind=kind, reason=reason)
 
 
 class QuickS3Client:
@@ -95,15 +96,16 @@ class QuickS3Client:
             client_options={
                 "allow_http": endpoint is not None,
                 "connect_timeout": timedelta(seconds=CONNECT_S),
-                "timeout": timedelta(days=1),  # who calls watches how it moves
+                "read_timeout": timedelta(seconds=options.stall_s),  # ends calls that were given up
+                "timeout": timedelta(days=1),
             },
             retry_config={"max_retries": 0},
         )
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that all calls run on, here and in the SDK's client."""
-        return shared_loop()
+        """The loop that calls run on: another one when the quick way has ended."""
+        return plain_loop() if self._is_quick else self._careful().loop
 
     @property
     def url(self) -> str:
@@ -120,10 +122,23 @@ class QuickS3Client:
                 self._sdk = S3Client(self._location, self._options)
             return self._sdk
 
+    def _goes_quick(self, *, possible: bool = True) -> bool:
+        """Whether a call goes the quick way.
+
+        Raises:
+            _TroubleError: It began there, and has to begin anew with the SDK.
+        """
+        if asyncio.get_running_loop() is not plain_loop():
+            return False
+        if self._is_quick and possible:
+            return True
+        self._is_quick = False
+        raise _TroubleError(FailureKind.AGAIN, "it is a call for the SDK")
+
     async def head(self, key: str, pin: Pin | None = None) -> Held:
-        found = await self._asked(key, {"head": True}) if pin is None else None
-        if found is None:
+        if not self._goes_quick(possible=pin is None):
             return await self._careful().head(key, pin)
+        found = await self._asked(key, {"head": True})
         return Held(
             size_bytes=found.meta["size"],
             mark=found.attributes.get(MARK),
@@ -135,14 +150,14 @@ class QuickS3Client:
     async def get(
         self, key: str, start: int, end: int | None, pin: Pin | None = None
     ) -> AsyncIterator[Reply]:
-        options: GetOptions = {}
-        if start or end is not None:
-            options["range"] = {"offset": start} if end is None else (start, end)
-        found = await self._asked(key, options) if pin is None else None
-        if found is None:
+        if not self._goes_quick(possible=pin is None):
             async with self._careful().get(key, start, end, pin) as reply:
                 yield reply
             return
+        options: GetOptions = {}
+        if start or end is not None:
+            options["range"] = {"offset": start} if end is None else (start, end)
+        found = await self._asked(key, options)
         first, stop = found.range
         try:
             yield Reply(
@@ -156,86 +171,79 @@ class QuickS3Client:
             self._is_quick = False
             raise
 
-    async def _asked(self, key: str, options: GetOptions) -> GetResult | None:
-        """The beginning of an answer; None where the SDK is to be asked."""
-        if not self._is_quick:
-            return None
-        try:
-            return await obstore.get_async(self._store, key, options=options)
-        except FileNotFoundError as error:
-            # the answer to a look has no words; any other that does not name the key means the bucket
-            if options.get("head") or "<Code>NoSuchKey</Code>" in str(error):
-                raise _TroubleError(Failure(kind=FailureKind.ABSENT, reason="404 Not Found")) from error
-            self._is_quick = False
-        except _TROUBLE as error:
-            self._give_up(error, writes=False)
-        except asyncio.CancelledError:
-            self._is_quick = False
-            raise
-        return None
+    async def _asked(self, key: str, options: GetOptions) -> GetResult:
+        """The beginning of an answer."""
+        with self._ending_with_trouble(writes=False):
+            try:
+                return await _aside(lambda: obstore.get(self._store, key, options=options))
+            except FileNotFoundError as error:
+                # the answer to a look has no words; any other that does not name the key means the bucket
+                if options.get("head") or "<Code>NoSuchKey</Code>" in str(error):
+                    raise _TroubleError(FailureKind.ABSENT, "404 Not Found") from error
+                raise
 
     async def put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
-        if len(body) >= _LARGE_BYTES and self._is_quick and not self._has_sent:
+        if not self._goes_quick():
+            await self._careful().put(key, body, mark, create=create)
+        elif len(body) < _LARGE_BYTES or self._has_sent:
+            await self._put(key, body, mark, create=create)
+        else:
             # An upload does not tell how it moves, and is given up when it takes as long as a stall may: a line so
-            # slow is found by one, and left to the SDK.
+            # slow is found by one for all, and left to the SDK.
             async with self._first_large:
-                if self._is_quick and not self._has_sent:
+                if not self._has_sent:
+                    self._goes_quick()
                     await self._put(key, body, mark, create=create)
                     self._has_sent = True
                     return
-        await self._put(key, body, mark, create=create)
+            await self._put(key, body, mark, create=create)
 
     async def _put(self, key: str, body: UploadBody, mark: str, *, create: bool) -> None:
-        if self._is_quick:
+        parts = body.parts()
+        with self._ending_with_trouble(writes=True):
             try:
-                await obstore.put_async(
-                    self._store,
-                    key,
-                    body.parts(),
-                    attributes={MARK: mark},
-                    mode="create" if create else "overwrite",
-                    use_multipart=False,
+                await _aside(
+                    lambda: obstore.put(
+                        self._store,
+                        key,
+                        parts,
+                        attributes={MARK: mark},
+                        mode="create" if create else "overwrite",
+                        use_multipart=False,
+                    )
                 )
             except AlreadyExistsError as error:
                 if create and _status(error) == 412:
-                    raise _TroubleError(Failure(kind=FailureKind.EXISTS, reason="412")) from error
-                self._give_up(error, writes=True)
-            except _TROUBLE as error:
-                self._give_up(error, writes=True)
-            except asyncio.CancelledError:
-                self._is_quick = False
+                    raise _TroubleError(FailureKind.EXISTS, "412 Precondition Failed") from error
                 raise
-            else:
-                return
-        await self._careful().put(key, body, mark, create=create)
 
     async def delete(self, key: str) -> None:
+        self._goes_quick(possible=False)
         await self._careful().delete(key)
 
     async def page(self, prefix: str, following: str | None, *, versions: bool = False) -> Page:
-        if self._is_quick and prefix.endswith("/") and following is None and not versions:
-            try:
-                stream = obstore.list(self._store, prefix, chunk_size=_PAGE)
-                objects = [
-                    Listed(key=one["path"], size_bytes=one["size"], etag=bare_etag(one["e_tag"]))
-                    for one in await anext(stream, [])
-                ]
-            except _TROUBLE as error:
-                self._give_up(error, writes=False)
-            except asyncio.CancelledError:
-                self._is_quick = False
-                raise
-            else:
-                if len(objects) < _PAGE:  # its way to the next page is not the SDK's
-                    return Page(objects=tuple(objects), following=None)
-        return await self._careful().page(prefix, following, versions=versions)
+        possible = prefix.endswith("/") and following is None and not versions
+        if not self._goes_quick(possible=possible):
+            return await self._careful().page(prefix, following, versions=versions)
+        with self._ending_with_trouble(writes=False):
+            stream = obstore.list(self._store, prefix, chunk_size=_PAGE)
+            objects = await _aside(lambda: next(stream, []))
+        self._goes_quick(possible=len(objects) < _PAGE)  # its way to the next page is not the SDK's
+        return Page(
+            objects=tuple(
+                Listed(key=one["path"], size_bytes=one["size"], etag=bare_etag(one["e_tag"]))
+                for one in objects
+            ),
+            following=None,
+        )
 
     async def renew(self) -> None:
-        self._is_quick = False
+        self._goes_quick(possible=False)
         await self._careful().renew()
 
     async def identity(self) -> Identity:
         """Who one is, by the SDK's chain."""
+        self._goes_quick(possible=False)
         return await self._careful().identity()
 
     def credentials(self) -> str:
@@ -247,39 +255,74 @@ class QuickS3Client:
         if isinstance(error, _TroubleError):
             return error.failure
         if isinstance(error, BaseError):
-            return _lost(error)
+            return Failure(kind=FailureKind.LOST, reason=_first_line(error))
         return None if self._sdk is None else self._sdk.failure(error)
 
-    def _give_up(self, error: Exception, *, writes: bool) -> None:
-        """End the quick way: nothing was done, and the SDK makes the same call at once.
+    @contextmanager
+    def _ending_with_trouble(self, *, writes: bool) -> Iterator[None]:
+        """What obstore raises ends the quick way, and so does giving up a call.
 
         Raises:
-            _TroubleError: The call may have been made, or the server asks for time.
+            _TroubleError: Whether the call may have been made.
         """
-        self._is_quick = False
-        status, text = _status(error), str(error)
-        if status in _BUSY:
-            raise _TroubleError(Failure(kind=FailureKind.BUSY, reason=_first_line(error))) from error
-        if status is not None and (status < 500 or status in _NOTHING_DONE):
-            return
-        if status is None and ("kind: Connect" in text or (not writes and "HTTP error" not in text)):
-            return
-        raise _TroubleError(_lost(error)) from error
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            self._is_quick = False
+            kind = FailureKind.LOST if _may_be_done(error, writes=writes) else FailureKind.AGAIN
+            raise _TroubleError(kind, _first_line(error)) from error
+        except asyncio.CancelledError:
+            self._is_quick = False
+            raise
+
+
+def _may_be_done(error: Exception, *, writes: bool) -> bool:
+    """Whether a failed attempt may have had an effect; one that surely had none is made again without a wait."""
+    status = _status(error)
+    if status is not None:
+        return status >= 500 and status not in _NOTHING_DONE
+    return _NO_EFFECT.search(str(error)) is None and (writes or "HTTP error" in str(error))
 
 
 async def _blocks(found: GetResult) -> AsyncIterator[bytes]:
-    async for block in found.stream(min_chunk_size=_BLOCK_BYTES):
+    stream = found.stream(min_chunk_size=_BLOCK_BYTES)
+    while block := await _aside(lambda: next(stream, b"")):
         yield block
+
+
+async def _aside(call: Callable[[], _T]) -> _T:
+    """The result of a call that waits in a thread of its own.
+
+    obstore's coroutines would be woken by threads of its own, which end the process by abort where they come upon an
+    interpreter that is closing. Nobody waits for the thread of a call that was given up.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_T] = loop.create_future()
+
+    def tell(result: _T | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(cast("_T", result))
+
+    def run() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001, it is raised where the call was made
+            loop.call_soon_threadsafe(tell, None, error)
+        else:
+            loop.call_soon_threadsafe(tell, result, None)
+
+    threading.Thread(target=run, name="gitml-s3", daemon=True).start()
+    return await answer
 
 
 def _status(error: Exception) -> int | None:
     """The status that the server answered with; obstore has it in words only."""
     found = _STATUS.search(str(error))
     return None if found is None else int(found[1])
-
-
-def _lost(error: Exception) -> Failure:
-    return Failure(kind=FailureKind.LOST, reason=_first_line(error))
 
 
 def _first_line(error: Exception) -> str:
