@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -115,6 +116,9 @@ class Deaf(socketserver.ThreadingTCPServer):
         self.target_port = target_port
 
 
+_CONDITION = re.compile(rb"if-none-match: \*", re.IGNORECASE)
+
+
 class Passing(socketserver.BaseRequestHandler):
     """One connection, both ways."""
 
@@ -124,7 +128,7 @@ class Passing(socketserver.BaseRequestHandler):
             back = threading.Thread(target=self.back, args=(server,), daemon=True)
             back.start()
             while data := self.request.recv(1 << 16):
-                server.sendall(data.replace(b"If-None-Match: *", b"X-None-Matters: "))
+                server.sendall(_CONDITION.sub(b"X-None-Matters: ", data))
             server.shutdown(socket.SHUT_WR)
             back.join()
 
@@ -175,7 +179,7 @@ def test_rights_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         refused = run("store", "check", there.url, "--json")
         asked = len(proxy.log)
     assert (refused.exit_code, "PutObject" in document(refused)["error"]["message"]) == (10, True)
-    assert asked == 1
+    assert asked == 2  # once more by the SDK, which tells why
 
 
 def test_an_sftp_server(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from servers.ceph import READER
 from servers.running import AZURITE_ACCOUNT, AZURITE_KEY
 from support.cli import InFolder, Ran
 from support.proxy import FOREVER, Harm, Proxy, Rule, reply
-from support.remote import BUCKET, Place, place
+from support.remote import BUCKET, Place, by_sdk, place
 from support.team import Team, git, read, write
 
 FIRST = {"a.txt": b"alpha\n", "b.bin": bytes(range(256)) * 300}
@@ -60,8 +60,10 @@ def no_bucket(there: Place, patch: pytest.MonkeyPatch) -> None:
 
 
 def wrong_clock(there: Place, patch: pytest.MonkeyPatch) -> None:
-    """S3 signs the time: this machine's clock is an hour late."""
+    """S3 signs the time: this machine's clock is an hour late, as the SDK sees it."""
     from botocore import auth
+
+    by_sdk(patch)
 
     late = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
     patch.setattr(auth, "get_current_datetime", lambda remove_tzinfo=True: late.replace(tzinfo=None))

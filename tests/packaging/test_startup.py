@@ -10,7 +10,7 @@ import pytest
 from support.programs import ROOT
 
 HEAVY = {
-    "adlfs", "azure", "boto3", "botocore", "fsspec", "git", "hypothesis", "jsonschema", "msgspec", "numpy", "pandas",
+    "adlfs", "azure", "boto3", "botocore", "fsspec", "git", "hypothesis", "jsonschema", "msgspec", "numpy", "obstore", "pandas",
     "pyfastcdc", "rich", "s3fs", "sklearn", "tensorflow", "yaml", "zstandard",
 }  # fmt: skip
 

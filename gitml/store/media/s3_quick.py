@@ -216,6 +216,8 @@ class QuickS3Client:
                 if create and _status(error) == 412:
                     raise _TroubleError(FailureKind.EXISTS, "412 Precondition Failed") from error
                 raise
+            finally:
+                parts.clear()  # who remembers how an attempt failed would keep them in memory
 
     async def delete(self, key: str) -> None:
         self._goes_quick(possible=False)
