@@ -97,6 +97,11 @@ class StoreSet:
         return self._open[EMBEDDED]
 
     @property
+    def state(self) -> Path:
+        """Where this clone keeps what it knows."""
+        return self._state
+
+    @property
     def settings(self) -> Settings:
         """What the user overrides."""
         return self._settings

@@ -56,6 +56,40 @@ def test_without_a_store_embedded_bytes_cannot_be_shared(tmp_path: Path) -> None
     assert [str(id_) for id_ in team.ada.registry.push().sent] == ["models/digits@1"]
 
 
+def test_bytes_follow_pointers_that_git_alone_pushed(tmp_path: Path) -> None:
+    """A plain push took the pointer along before there was a store; nothing about it is new to the remote since."""
+    team = Team(tmp_path / "team", store=False)
+    ada = team.ada
+    ada.registry.register("models/digits", write(tmp_path / "out", FILES))
+    ada.git("push", "--quiet", "origin", "main")
+    assert [str(id_) for id_ in ada.registry.status().embedded] == ["models/digits@1"]
+    with pytest.raises(UsageError) as caught:
+        ada.registry.push()
+    assert caught.value.hint == "gitml init --store URL|PATH"
+    with pytest.raises(NotFound, match="embedded store of another clone"):
+        team.clone("grace").registry.get("models/digits", tmp_path / "got")
+
+    init(ada.folder, store=str(team.store))
+    assert not ada.registry.status().clean
+    assert [str(id_) for id_ in ada.registry.push().sent] == ["models/digits@1"]
+    assert ada.registry.status().clean
+    assert team.clone("carl").registry.get("models/digits", tmp_path / "got").written == 2
+    ada.registry.register("models/other", write(tmp_path / "out", FILES))
+    assert ada.registry.push().sent == ()
+
+
+def test_a_push_asks_once_for_what_it_sent(team: Team, tmp_path: Path) -> None:
+    ada = team.ada
+    ada.registry.register("models/digits", write(tmp_path / "out", FILES), offline=True)
+    assert len(ada.registry.push().sent) == 1
+    shutil.rmtree(team.store)
+    assert ada.registry.push().checked == 1, "the store is not even opened"
+    marks = list((ada.folder / ".git/gitml/sent").iterdir())
+    assert len(marks) == 1
+    marks[0].unlink()
+    assert len(ada.registry.push().sent) == 1, "whoever lost the marks asks the store, and sends what it lacks"
+
+
 def test_one_version_with_two_pointers_is_refused_with_the_way_out(team: Team, tmp_path: Path) -> None:
     grace = team.clone("grace")
     team.ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 1})

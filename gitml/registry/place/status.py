@@ -11,6 +11,7 @@ from gitml._lazy import LazyModule
 from gitml.errors import AccessDenied, IntegrityError, NotFound, StoreUnavailable
 from gitml.model.names import VersionId
 from gitml.registry.place.placed import Record, records
+from gitml.registry.sent import is_sent
 from gitml.registry.snapshot import POINTER_FILE, Snapshot
 from gitml.registry.workspace import REMOTES, Workspace
 
@@ -151,26 +152,13 @@ def _compare(record: Record) -> PlacedState:
 
 
 def _embedded_only(ws: Workspace, snapshot: Snapshot, ids: Sequence[VersionId]) -> tuple[VersionId, ...]:
-    """Versions that were registered offline and not pushed since; cheap: only embedded roots are looked at."""
+    """Versions whose bytes no push has sent yet; cheap: no store but the embedded one is looked at."""
     stores = ws.stores(snapshot.config)
     if not stores.has_embedded or not ws.remote:
         return ()
-    found = []
-    for id_ in ids:
-        root = stores.embedded.root(stores.key(id_))
-        if root is not None and not _on_remote(ws, id_, snapshot):
-            found.append(id_)
-    return tuple(found)
-
-
-def _on_remote(ws: Workspace, id_: VersionId, snapshot: Snapshot) -> bool:
-    prefix = f"{REMOTES}{ws.remote}/"
-    oid = snapshot.pointer_oid(id_)
-    return any(
-        ws.at(commit).pointer_oid(id_) == oid
-        for ref, commit in ws.branch_tips().items()
-        if ref.startswith(prefix)
-    )
+    here = [id_ for id_ in ids if stores.embedded.root(stores.key(id_)) is not None]
+    pointers = snapshot.pointers(here)
+    return tuple(id_ for id_, pointer in pointers.items() if not is_sent(stores, pointer))
 
 
 def _held(ws: Workspace, snapshot: Snapshot, id_: VersionId) -> bool:

@@ -14,13 +14,10 @@ from gitml.model.shown import size
 from gitml.registry.committing import HEADS
 from gitml.registry.place.placement import Placement, get
 from gitml.registry.resolve import resolve
+from gitml.registry.share.sending import Totals, renumbered, send_bytes
 from gitml.registry.snapshot import Snapshot
-from gitml.registry.stores import DEFAULT, StoreSet
 from gitml.registry.workspace import REMOTES, Workspace
-from gitml.store.read.reader import TreeSource
-from gitml.store.store import Claimed, Root, Store
 
-_LOOKS = 4
 _PUSHES = 8
 _LOCKED = re.compile(r"failed to (update|lock)|cannot lock ref", re.IGNORECASE)
 
@@ -43,7 +40,8 @@ class Pushed:
         remote: Name of the git remote.
         branches: Branches that moved; empty where the remote had everything.
         checked: How many branches were compared.
-        sent: Versions whose bytes went from the embedded store to the configured one.
+        sent: Versions whose bytes went from the embedded store to the configured one, those included that the remote
+            has already, because somebody pushed with git alone.
         new_bytes, reused_bytes, stored_bytes: Of those; see `register`.
         dry_run: Nothing was done.
         retries: How often others were first, and all was compared again.
@@ -94,7 +92,7 @@ def push(ws: Workspace, remote: str | None = None, *, verify: bool = True, dry_r
         Busy: Others moved one of the branches at every attempt.
     """
     name = _remote(ws, remote)
-    totals, moved = _Totals(), dict[str, PushedBranch]()
+    totals, moved = Totals(), dict[str, PushedBranch]()
     race, late = Race(f"push to {name}", most_attempts=_PUSHES), ""
     for _ in race.attempts():
         ws.repo.fetch(name)
@@ -104,7 +102,7 @@ def push(ws: Workspace, remote: str | None = None, *, verify: bool = True, dry_r
         if dry_run:
             break
         for branch in branches:
-            _send_bytes(ws, branch, totals)
+            send_bytes(ws, ws.at(branch.new), totals)
         late = _push_refs(ws, name, branches, moved, verify=verify)
         if not late:
             break
@@ -123,16 +121,6 @@ def push(ws: Workspace, remote: str | None = None, *, verify: bool = True, dry_r
         dry_run=dry_run,
         retries=race.retries,
     )
-
-
-class _Totals:
-    """Sums over the versions that were sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[VersionId] = []
-        self.new_bytes = 0
-        self.reused_bytes = 0
-        self.stored_bytes = 0
 
 
 def _remote(ws: Workspace, remote: str | None) -> str:
@@ -202,7 +190,7 @@ def _refuse_conflicts(
                 raise Conflict(
                     f"{id_} on {branch.name} and {id_} on {holder.removeprefix(REMOTES)} are different versions",
                     code="version-exists",
-                    hint=_renumbered(ws, id_),
+                    hint=renumbered(ws, id_),
                     context={"ref": str(id_), "branch": branch.name, "held_by": holder},
                 )
     for branch in branches:
@@ -213,70 +201,6 @@ def _refuse_conflicts(
                 hint=f"git pull --rebase {remote} {branch.name}, then gitml push",
                 context={"branch": branch.name, "theirs": branch.old, "ours": branch.new},
             )
-
-
-def _renumbered(ws: Workspace, id_: VersionId) -> str:
-    taken = [
-        version for commit in set(ws.branch_tips().values()) for version in ws.at(commit).versions(id_.asset)
-    ]
-    numbers = [version.number for version in taken if version.number is not None]
-    number = max(numbers, default=0) + 1
-    return (
-        f"gitml register {id_.asset} PATH --version {number} (its bytes are stored already), "
-        f"then git rm -r {id_.folder} and commit"
-    )
-
-
-def _send_bytes(ws: Workspace, branch: PushedBranch, totals: _Totals) -> None:
-    """Write what only the embedded store has to the configured one, and claim its versions there."""
-    snapshot = ws.at(branch.new)
-    stores = ws.stores(snapshot.config)
-    if not stores.has_embedded:
-        return
-    for id_, pointer in snapshot.pointers(branch.versions).items():
-        root = stores.embedded.root(stores.key(id_))
-        if root is None or root.tree != pointer.contents.digest:
-            continue
-        name = pointer.contents.store
-        if name not in stores.names():
-            raise UsageError(
-                f"the bytes of {id_} are in this clone's embedded store, and no store {name!r} is configured "
-                "to send them to",
-                code="no-store",
-                hint="gitml init --store URL|PATH"
-                if name == DEFAULT
-                else f"add stores.{name}.url to gitml.yaml",
-                context={"ref": str(id_), "store": name},
-            )
-        target = stores.configured(name)
-        present = target.root(stores.key(id_))
-        if present is not None and present.tree == root.tree:
-            continue
-        ws.progress.note(f"sending {id_} ({root.files} files) to the store {name}")
-        tree = stores.embedded.tree(root, expected=pointer.contents, label=str(id_))
-        earlier = _earlier(stores, target, id_, snapshot)
-        written = target.write(TreeSource(tree), earlier=earlier, progress=ws.progress)
-        if not isinstance(target.claim(stores.key(id_), written), Claimed):
-            raise Conflict(
-                f"{id_} is taken in the store by other contents",
-                code="version-exists",
-                hint=_renumbered(ws, id_),
-                context={"ref": str(id_)},
-            )
-        totals.sent.append(id_)
-        totals.new_bytes += written.stats.new_bytes
-        totals.reused_bytes += written.stats.reused_bytes
-        totals.stored_bytes += written.stats.stored_bytes
-
-
-def _earlier(stores: StoreSet, target: Store, id_: VersionId, snapshot: Snapshot) -> list[Root]:
-    """The newest version before this one that the store has; a few are asked for, each with one request."""
-    before = [version for version in snapshot.versions(id_.asset) if version < id_.version]
-    for version in before[: -_LOOKS - 1 : -1]:
-        root = target.root(stores.key(VersionId(asset=id_.asset, version=version)))
-        if root is not None:
-            return [root]
-    return []
 
 
 def _push_refs(
