@@ -87,7 +87,9 @@ def test_a_push_asks_once_for_what_it_sent(team: Team, tmp_path: Path) -> None:
     marks = list((ada.folder / ".git/gitml/sent").iterdir())
     assert len(marks) == 1
     marks[0].unlink()
-    assert len(ada.registry.push().sent) == 1, "whoever lost the marks asks the store, and sends what it lacks"
+    assert len(ada.registry.push().sent) == 1, (
+        "whoever lost the marks asks the store, and sends what it lacks"
+    )
 
 
 def test_one_version_with_two_pointers_is_refused_with_the_way_out(team: Team, tmp_path: Path) -> None:
