@@ -3,9 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.team import Member, Team, git
-
-from gitml.api import init
+from support.team import Member, Team
+from support.team import alone as make_alone
 
 
 @pytest.fixture
@@ -16,8 +15,4 @@ def team(tmp_path: Path) -> Team:
 @pytest.fixture
 def alone(tmp_path: Path) -> Member:
     """A registry in one repository, with no remote and no store but the embedded one."""
-    folder = tmp_path / "alone"
-    folder.mkdir()
-    git(folder, "init", "--quiet", "--initial-branch", "main")
-    init(folder)
-    return Member(folder)
+    return make_alone(tmp_path)

@@ -3,23 +3,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.team import Member, write
+from support.team import Member, alone, write
 
 from gitml.errors import InvalidInput, NotFound, UsageError
 
 
 @pytest.fixture
-def stocked(alone: Member, tmp_path: Path) -> Member:
+def stocked(tmp_path: Path) -> Member:
+    return alone(tmp_path, stock)
+
+
+def stock(member: Member, folder: Path) -> None:
     for number, accuracy in enumerate((0.91, 0.97, 0.95), start=1):
-        alone.registry.register(
+        member.registry.register(
             "models/digits",
-            write(tmp_path / "out", {"w.bin": f"{number}" * 100, "card.md": "same\n"}),
+            write(folder / "out", {"w.bin": f"{number}" * 100, "card.md": "same\n"}),
             metrics={"accuracy": accuracy},
             params={"epochs": number},
             labels={"team": "vision"},
         )
-    alone.registry.register("datasets/digits", write(tmp_path / "data", {"train.csv": "1\n"}))
-    return alone
+    member.registry.register("datasets/digits", write(folder / "data", {"train.csv": "1\n"}))
 
 
 def refs(member: Member, *arguments: str, **options: object) -> list[str]:

@@ -22,12 +22,14 @@ from gitml.errors import AccessDenied, GitMLError, InvalidInput, NotFound, Store
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
     """A registry with models/digits@1 on staging and @2 on main."""
-    team = founded(tmp_path / "theirs", POLICY)
+    return founded(tmp_path / "theirs", POLICY, go_ahead)
+
+
+def go_ahead(team: Team) -> None:
     git(team.remote, "config", "uploadpack.allowFilter", "true")
     land(team.ada, team.ada.registry.promote("models/digits", target="staging"))
     register(team.ada, "models/digits", "two")
     team.ada.registry.push()
-    return team
 
 
 @pytest.fixture

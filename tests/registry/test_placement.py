@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.team import Member, Team, read, write
+from support.team import Member, Team, alone, read, write
 
 from gitml.errors import Conflict, NotFound, UsageError
 
@@ -21,9 +21,12 @@ FILES = {
 
 
 @pytest.fixture
-def stocked(alone: Member, tmp_path: Path) -> Member:
-    alone.registry.register("models/digits", write(tmp_path / "out", FILES))
-    return alone
+def stocked(tmp_path: Path) -> Member:
+    return alone(tmp_path, stock)
+
+
+def stock(member: Member, folder: Path) -> None:
+    member.registry.register("models/digits", write(folder / "out", FILES))
 
 
 def test_contents_come_back_byte_for_byte(stocked: Member, tmp_path: Path) -> None:

@@ -3,16 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.team import Member, Team, write
+from support.team import Member, Team, alone, write
 
 from gitml.errors import Conflict, NotFound, UsageError
 
 
 @pytest.fixture
-def three(alone: Member, tmp_path: Path) -> Member:
+def three(tmp_path: Path) -> Member:
+    return alone(tmp_path, three_times)
+
+
+def three_times(member: Member, folder: Path) -> None:
     for number in (1, 2, 3):
-        alone.registry.register("models/digits", write(tmp_path / "out", {"a": f"{number}"}))
-    return alone
+        member.registry.register("models/digits", write(folder / "out", {"a": f"{number}"}))
 
 
 def shown(member: Member, ref: str, rev: str | None = None) -> str:

@@ -14,7 +14,7 @@ from gitml.store.store import Root, Store
 from gitml.store.write.source import FolderSource
 from gitml.store.write.sourcecache import SourceCache
 
-FILES = {f"d{n % 7}/f{n:04}.bin": bytes([n % 251]) * (n + 1) for n in range(1500)}
+FILES = {f"d{n % 7}/f{n:04}.bin": bytes([n % 251]) * (n + 1) for n in range(400)}
 
 
 def settle(folder: Path) -> None:

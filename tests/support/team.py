@@ -107,3 +107,23 @@ class Team:
         git(folder, "config", "user.name", person or name.title())
         git(folder, "config", "user.email", email or f"{name}@example.com")
         return Member(folder)
+
+
+def alone(base: Path, then: Callable[[Member, Path], object] | None = None) -> Member:
+    """A registry in the folder `alone` below, with no remote and no store but the embedded one.
+
+    Args:
+        base: A folder.
+        then: What was done in the registry already, always the same; it gets a folder for its contents, too.
+    """
+
+    def make(folder: Path) -> None:
+        member = Member(folder / "alone")
+        member.folder.mkdir(parents=True)
+        member.git("init", "--quiet", "--initial-branch", "main")
+        init(member.folder)
+        if then is not None:
+            then(member, folder)
+
+    prepare(base, ("alone", None if then is None else f"{then.__module__}.{then.__qualname__}"), make)
+    return Member(base / "alone")
