@@ -240,7 +240,7 @@ class Registry:
         sort: str | None = None,
         cached: bool = False,
     ) -> _listing.Listing:
-        """List the newest version of each asset, or every version of one.
+        """List the newest version of each asset, on a stage the one that it runs; or every version of one.
 
         Args:
             pattern: None, TYPE, or TYPE/NAME; `REPO//` before it for another registry.

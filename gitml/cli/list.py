@@ -44,8 +44,8 @@ def list_(
 ) -> None:
     """List assets, or the versions of one.
 
-    Shows the newest version of each asset that is not deprecated, with the stages that run it. Exits with 13 where
-    something that was asked for cannot be read; all else is listed.
+    Shows the newest version of each asset that is not deprecated, on the branch of a stage the one that runs there;
+    with the stages that run it. Exits with 13 where something that was asked for cannot be read; all else is listed.
     """
     result = session.registry(pattern).list(pattern, rev=rev, where=where, sort=sort, cached=cached)
     refs = [row.ref for row in result.versions]

@@ -39,6 +39,23 @@ def test_newest_of_each_or_all_of_one(stocked: Member) -> None:
         refs(stocked, "models/none")
 
 
+def test_on_a_stage_what_it_runs(stocked: Member) -> None:
+    stocked.git("branch", "staging")
+    request = stocked.registry.promote("models/digits@1", target="staging").request
+    assert request is not None
+    stocked.registry.requests.merge(request.number)
+    assert refs(stocked) == ["datasets/digits@1", "models/digits@3"]
+    assert refs(stocked, rev="staging") == ["datasets/digits@1", "models/digits@1"]
+    assert len(refs(stocked, "models/digits", rev="staging")) == 3
+    stocked.git("switch", "--quiet", "staging")
+    assert refs(stocked) == ["datasets/digits@1", "models/digits@1"]
+    assert str(stocked.registry.show("models/digits").ref) == "models/digits@1"
+    assert refs(stocked, rev="main") == ["datasets/digits@1", "models/digits@3"]
+    write(stocked.folder, {"models/digits/staging.yaml": 'current: "9"\n'})
+    stocked.git("commit", "--quiet", "--all", "-m", "what is not there")
+    assert refs(stocked) == ["datasets/digits@1", "models/digits@3"]
+
+
 def test_what_breaks_a_rule_is_named_and_the_rest_is_listed(stocked: Member) -> None:
     write(
         stocked.folder,

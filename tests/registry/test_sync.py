@@ -92,6 +92,36 @@ def test_a_push_asks_once_for_what_it_sent(team: Team, tmp_path: Path) -> None:
     )
 
 
+def test_reading_asks_no_remote(team: Team, tmp_path: Path) -> None:
+    """Reads never fetch: with the remote out of reach all of them work, and none tells of what is new there."""
+    ada, grace = team.ada, team.clone("grace")
+    ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 1})
+    ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 2})
+    ada.registry.push()
+    request = ada.registry.promote("models/digits@1", target="staging").request
+    assert request is not None
+    ada.registry.requests.merge(request.number)
+    grace.git("pull", "--quiet")
+    ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 3}, push=True)
+    team.remote.rename(tmp_path / "gone.git")
+    registry = grace.registry
+    assert registry.show("models/digits").ref.version.text == "2"
+    assert registry.show("models/digits@staging").ref.version.text == "1"
+    assert len(registry.list("models/digits").versions) == 2
+    assert registry.diff("models/digits@1", "models/digits@2").equal is False
+    assert registry.lineage("models/digits").related == ()
+    assert registry.get("models/digits", tmp_path / "got").written == 2
+    assert registry.open("models/digits:a.txt").read() == b"1\n"
+    assert registry.status().incoming == () and registry.verify(deep=True).versions == 2
+    for asks in (
+        registry.requests.list,
+        lambda: registry.history("staging"),
+        lambda: registry.status(remote=True),
+    ):
+        with pytest.raises((NotFound, StoreUnavailable)):
+            asks()
+
+
 def test_one_version_with_two_pointers_is_refused_with_the_way_out(team: Team, tmp_path: Path) -> None:
     grace = team.clone("grace")
     team.ada.registry.register("models/digits", write(tmp_path / "out", FILES), metrics={"a": 1})

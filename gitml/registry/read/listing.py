@@ -169,7 +169,7 @@ def list_versions(
     where: Sequence[Condition] = (),
     sort: str | None = None,
 ) -> Listing:
-    """List the newest version of each asset, or all versions of one.
+    """List the newest version of each asset, on a stage the one that it runs; or all versions of one.
 
     What breaks a rule is named in `failed`, and keeps nothing else from being listed.
 
@@ -187,7 +187,9 @@ def list_versions(
     snapshot = ws.revision(rev)
     marks = _Marks(ws, snapshot)
     failed: dict[str, GitMLError] = {}
-    ids = _chosen(ws, snapshot, pattern, marks, failed)
+    branch = rev or ws.branch()
+    stage = branch if branch in snapshot.config.stages else None
+    ids = _chosen(ws, snapshot, pattern, stage, marks, failed)
     pointers = snapshot.pointers(ids, failed)
     rows = []
     for id_ in ids:
@@ -241,7 +243,12 @@ def show(
 
 
 def _chosen(
-    ws: Workspace, snapshot: Snapshot, pattern: str | None, marks: _Marks, failed: dict[str, GitMLError]
+    ws: Workspace,
+    snapshot: Snapshot,
+    pattern: str | None,
+    stage: str | None,
+    marks: _Marks,
+    failed: dict[str, GitMLError],
 ) -> list[VersionId]:
     if pattern is not None and "/" in pattern.rstrip("/"):
         ref = AssetRef.parse(pattern, snapshot.config.known_types)
@@ -261,10 +268,13 @@ def _chosen(
     chosen = []
     for asset in snapshot.assets(asset_type):
         with _noting(failed, str(asset)):
-            # The newest; a deprecated one only where there is no other.
+            # What the stage runs, as a reference without a selector means on its branch; else the newest, and a
+            # deprecated one only where there is no other.
             versions = snapshot.versions(asset)
-            newest = highest(versions, marks.of(asset).about.deprecated) or versions[-1]
-            chosen.append(VersionId(asset=asset, version=newest))
+            runs = snapshot.current(asset, stage) if stage is not None else None
+            known = runs if runs in versions else None
+            version = known or highest(versions, marks.of(asset).about.deprecated) or versions[-1]
+            chosen.append(VersionId(asset=asset, version=version))
     return chosen
 
 
