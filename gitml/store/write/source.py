@@ -20,11 +20,12 @@ import msgspec
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
 from gitml.model import paths as rules
 from gitml.model.shown import shown
-from gitml.store.media.pages import fresh_pages
+from gitml.store.media.pages import UsedPages, fresh_pages
 from gitml.store.write.sourcecache import SourceCache
 
 BLOCK_BYTES = 16 * 1024 * 1024
 _SMALL_BYTES = 1024 * 1024
+_LARGE_BYTES = 4 * 1024 * 1024
 _FAULTS_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _T = TypeVar("_T")
@@ -86,6 +87,7 @@ class DiskFile(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     status: os.stat_result
     follow_links: bool = False
     digest: bytes | None = None
+    pages: UsedPages | None = None
 
     def blocks(self) -> Iterator[memoryview]:
         """See :class:`SourceFile`.
@@ -142,7 +144,7 @@ class DiskFile(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
         position = 0
         while position < self.size_bytes:
             want = min(BLOCK_BYTES, self.size_bytes - position)
-            block = _read_block(handle, want)
+            block = _read_block(handle, want, self.pages)
             if len(block) < want:
                 raise self._changed()
             position += want
@@ -201,6 +203,7 @@ class FolderSource:
         self._paths = [Path(path) for path in paths]
         self._cache = cache
         self._follow_links = follow_links
+        self._pages = UsedPages(BLOCK_BYTES)
         self.warnings: list[str] = []
         self._faults: list[GitMLError] = []
         self._unnamed_warnings = 0
@@ -314,6 +317,7 @@ class FolderSource:
                     status=status,
                     follow_links=self._follow_links,
                     digest=None if cache is None else cache.known(path, status),
+                    pages=self._pages,
                 )
 
     def _scan(self, folder: _Found, path: str) -> list[_Found]:
@@ -382,7 +386,7 @@ class FolderSource:
         )
 
 
-def _read_block(handle: int, size_bytes: int) -> memoryview:
+def _read_block(handle: int, size_bytes: int, pages: UsedPages | None) -> memoryview:
     """Up to so many bytes; fewer only at the end of the file."""
     if size_bytes <= _SMALL_BYTES:
         data = os.read(handle, size_bytes)
@@ -392,7 +396,9 @@ def _read_block(handle: int, size_bytes: int) -> memoryview:
         buffer[: len(data)] = data
         total = len(data)
     else:
-        buffer, total = memoryview(fresh_pages(size_bytes)), 0
+        again = pages if size_bytes > _LARGE_BYTES else None
+        buffer = memoryview(fresh_pages(size_bytes)) if again is None else again.take()[:size_bytes]
+        total = 0
     while total < size_bytes and (count := os.readv(handle, [buffer[total:]])):
         total += count
     return buffer[:total]
