@@ -249,3 +249,36 @@ def test_credentials_are_named(there: Place) -> None:
     medium = there.open()
     assert medium.credentials() == "the environment (AWS_ACCESS_KEY_ID)"  # type: ignore[attr-defined]
     assert medium.identity().who == "key t…"  # type: ignore[attr-defined]
+
+
+_FORKED = """
+import multiprocessing, sys
+from gitml.store.media.opening import open_medium
+from gitml.store.media.remote_options import RemoteOptions
+
+
+def opened():
+    return open_medium(sys.argv[1], options=RemoteOptions(endpoint_url=sys.argv[2]))
+
+
+medium = opened()
+medium.put("packs/ab/one", [b"one"])
+forking = multiprocessing.get_context("fork")
+told = forking.SimpleQueue()
+worker = forking.Process(target=lambda: told.put((medium.get("packs/ab/one"), opened().get("packs/ab/one"))), daemon=True)
+worker.start()
+worker.join(60)
+print(worker.exitcode, None if told.empty() else told.get(), medium.get("packs/ab/one"))
+"""
+
+
+def test_a_process_that_was_forked_asks_the_sdk(there: Place) -> None:
+    """As those do that load training data in several processes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FORKED, there.url, there.endpoint_url],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.strip() == "0 (b'one', b'one') b'one'"

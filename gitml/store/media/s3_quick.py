@@ -8,6 +8,7 @@ quick way for good. What a failed attempt may have done is told as always, and t
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
 
 _T = TypeVar("_T")
+_PROCESS: Final = (
+    os.getpid()
+)  # obstore's threads are this process's alone: one that is forked from it has none of them
 
 _BLOCK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 4 << 20
@@ -105,6 +109,7 @@ class QuickS3Client:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that calls run on: another one when the quick way has ended."""
+        self._is_quick = self._is_quick and os.getpid() == _PROCESS
         return plain_loop() if self._is_quick else self._careful().loop
 
     @property
