@@ -28,8 +28,7 @@ def survive(world: World, scenario: Scenario, runner: Runner, at: str) -> None:
         again = runner.run(scenario.folder(world), *scenario.words(world))
         assert again.status == 0, again.stderr
         scenario.goal(world)
-        world.check()
-        world.check_contents()
+        world.check(contents=True)
         assert world.leftovers() == []
     except BaseException as error:
         error.add_note(f"{scenario.name} died {at}")

@@ -7,6 +7,7 @@ stores that the machine remembers, name its place. Only pointers still say where
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 _STATE = ".local/state/gitml/trusted-stores.json"
 _copies: dict[Hashable, list[Path]] = {}
+_numbers = itertools.count()
 _made: dict[Hashable, Path] = {}
 
 
@@ -37,7 +39,7 @@ def prepare(base: Path, kind: Hashable, make: Callable[[Path], object]) -> None:
     # Two registries that are there at once are two: they have names of their own.
     key = (kind, user, tuple(given), len(mine))
     if key not in _made:
-        folder = _room() / str(len(_made))
+        folder = _room() / str(next(_numbers))  # what is made may start from what is prepared itself
         with _at_home(folder / "home", user):
             make(folder / "made")
         for sample in folder.rglob("hooks/*.sample"):

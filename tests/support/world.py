@@ -80,12 +80,18 @@ class World:
     def clones(self) -> tuple[Path, ...]:
         return (self.ada.folder, self.grace.folder)
 
-    def check(self) -> None:
-        """What holds at every moment: nothing acknowledged is lost, no repository is broken, no file of the user touched."""
+    def check(self, *, contents: bool = False) -> None:
+        """What holds at every moment: nothing acknowledged is lost, no repository is broken, no file of the user touched.
+
+        With `contents`, what is acknowledged is read instead of only looked for.
+        """
         for folder in (self.base / "remote.git", *self.clones):
             git(folder, "fsck", "--strict", "--full", "--no-dangling", "--no-progress")
-        for folder in self.clones:
-            Registry(folder).verify(all=True)
+        if contents:
+            self.check_contents()
+        else:
+            for folder in self.clones:
+                Registry(folder).verify(all=True)
         self.check_own()
 
     def check_own(self) -> None:
