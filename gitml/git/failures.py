@@ -85,6 +85,12 @@ _RULES: Final[tuple[tuple[str, type[GitMLError], str, str | None], ...]] = (
         "remote-access",
         "check your credentials and the trust in the host with: git ls-remote REMOTE",
     ),
+    (
+        _words(r"refusing to merge unrelated histories"),
+        Conflict,
+        "unrelated",
+        "make the change anew on a branch of this repository",
+    ),
     (_words(r"transport '[^']*' not allowed"), AccessDenied, "protocol-refused", "use https, ssh, or a path"),
     (_words(r"is outside repository"), NotFound, "outside-repository", "name a branch, a tag or a commit"),
     (_words(r"couldn't find remote ref"), NotFound, "remote-ref", "git ls-remote REMOTE"),

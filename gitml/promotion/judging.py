@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gitml.errors import Conflict
 from gitml.forge.base import Request
 from gitml.forge.shared import Shared
 from gitml.git.types import Commit, MergeConflict
 from gitml.model.statement import Statement
 from gitml.promotion.case import Case, Evidence, Problem, Reviews, Shape
+from gitml.promotion.chain import need_whole_history
 from gitml.promotion.evidence import RepositoryEvidence
 from gitml.promotion.policy import Judge, judge
 from gitml.promotion.stated import stated_in
@@ -89,7 +91,12 @@ def judge_merge(
         reviews: Reviews of this head that count; None leaves approvals aside.
         rules: Only these rules; None is all of them.
     """
-    merged = ws.repo.merge_trees(target.tip, head)
+    try:
+        merged = ws.repo.merge_trees(target.tip, head)
+    except Conflict:
+        # No commit in common: a shallow clone may just not have it.
+        need_whole_history(ws, f"where {head[:12]} left the target")
+        raise
     if isinstance(merged, MergeConflict):
         return merged
     blobs, commit = Blobs(ws), ws.repo.commits([head])[0]
@@ -109,7 +116,11 @@ def judge_merge(
 
 def shape_of(ws: Workspace, tip: str, head: Commit) -> Shape:
     """One commit on the stage is a promotion by asset, whatever its author calls it."""
-    on_stage = len(head.parents) == 1 and ws.repo.is_ancestor(head.parents[0], tip)
+    if len(head.parents) != 1 or head.oid == tip:
+        return Shape.BY_BRANCH
+    if ws.repo.resolve(head.parents[0]) is None:
+        need_whole_history(ws, f"what {head.oid[:12]} was made from")
+    on_stage = ws.repo.is_ancestor(head.parents[0], tip)
     return Shape.BY_ASSET if on_stage else Shape.BY_BRANCH
 
 

@@ -63,6 +63,23 @@ def resolve(ws: Workspace, ref: AssetRef | str, *, rev: str | None = None) -> Re
     )
 
 
+def resolve_whole(ws: Workspace, text: str, *, rev: str | None = None) -> Resolved:
+    """Find the version that a reference names, for what is about versions and never about a file of one.
+
+    Raises:
+        UsageError: As :func:`resolve`, and where the reference names a file.
+        NotFound: As :func:`resolve`.
+    """
+    found = resolve(ws, text, rev=rev)
+    if found.path is not None:
+        raise UsageError(
+            f"{text} names a file, and this is about a version as a whole",
+            code="not-a-version",
+            hint=text.removesuffix(f":{found.path}"),
+        )
+    return found
+
+
 def resolve_asset(ws: Workspace, text: str, *, rev: str | None = None) -> tuple[AssetId, Snapshot]:
     """Find an asset that a command takes without a selector.
 

@@ -167,6 +167,19 @@ def test_the_pointer_comes_as_it_stands(team: Any) -> None:
     assert team.ada.ok("show", "models/digits", "--raw").stdout == file.read_text()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["show"], ["verify"], ["status"], ["lineage"], ["deprecate"], ["store", "adopt"], ["diff", "models/digits"],
+     ["deprecate", "models/digits", "--replaced-by"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_file_is_no_version(team: Any, words: list[str]) -> None:
+    """What is about a version does not quietly take a file of it for the whole."""
+    for path in ("weights.npz", "no-such-file"):
+        error = document(ran := team.ada(*words, f"models/digits@1:{path}", "--json"))["error"]
+        assert (ran.exit_code, error["code"], error["hint"]) == (2, "not-a-version", "models/digits@1")
+
+
 def test_rehearsing_a_review_changes_nothing(team: Any) -> None:
     ada, grace = team.ada, team.grace
     ada.ok("promote", "models/digits", "-t", "staging")

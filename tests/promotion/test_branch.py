@@ -126,6 +126,25 @@ def test_a_shallow_clone_says_how_to_deepen(branched: Team) -> None:
     assert runs(branched, "staging") == {"models/digits": "3"}
 
 
+def test_a_check_in_a_shallow_clone_says_how_to_deepen(branched: Team) -> None:
+    carl = branched.clone("carl", None, None, "--depth", "1")
+    assert carl.registry.check().passed, "nothing is judged where nothing changes"
+    carl.git("fetch", "--quiet", "--depth", "1", "origin", "working/new")
+    with pytest.raises(NotFound) as caught:
+        carl.registry.check("..FETCH_HEAD")
+    assert caught.value.hint == "git fetch --unshallow origin"
+    carl.git("fetch", "--quiet", "--unshallow", "origin", "main", "working/new")
+    assert carl.registry.check(f"..{branched.ada.git('rev-parse', 'working/new')}").versions
+
+
+def test_a_check_of_what_has_no_commit_in_common(branched: Team) -> None:
+    ada = branched.ada
+    orphan = ada.git("commit-tree", "main^{tree}", "-m", "from nowhere")
+    with pytest.raises(Conflict) as caught:
+        ada.registry.check(f"..{orphan}")
+    assert caught.value.code == "unrelated" and caught.value.hint
+
+
 def test_code_smuggled_into_the_merge_is_refused(branched: Team) -> None:
     ada = branched.ada
     promotion = ada.registry.promote(source="working/new", target="staging")

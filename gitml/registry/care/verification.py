@@ -15,7 +15,7 @@ from gitml.model.pointer import Pointer
 from gitml.model.portion import Part, parse_duration
 from gitml.model.references import FILE
 from gitml.registry.external.contents import look_at_sources
-from gitml.registry.resolve import resolve
+from gitml.registry.resolve import resolve_whole
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
 from gitml.store.care.coverage import Coverage
@@ -246,7 +246,7 @@ def _chosen(
     ws: Workspace, refs: Sequence[str], *, every: bool, faults: list[Fault]
 ) -> list[tuple[Snapshot, VersionId]]:
     if refs:
-        found = [resolve(ws, ref) for ref in refs]
+        found = [resolve_whole(ws, ref) for ref in refs]
         return [(ws.at(entry.commit), entry.id) for entry in found]
     commits = {ws.head().commit, *(ws.branch_tips().values() if every else ())}
     chosen: dict[tuple[VersionId, str | None], tuple[Snapshot, VersionId]] = {}

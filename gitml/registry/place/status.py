@@ -110,7 +110,7 @@ def status(ws: Workspace, refs: Sequence[str] = (), *, remote: bool = False) -> 
     if remote and ws.remote:
         ws.repo.fetch(ws.remote)
     branch, snapshot = ws.checked_out()
-    chosen = [resolve.resolve(ws, ref).id for ref in refs]
+    chosen = [resolve.resolve_whole(ws, ref).id for ref in refs]
     ids = chosen or snapshot.ids()
     wanted = {str(id_) for id_ in chosen}
     placed = tuple(

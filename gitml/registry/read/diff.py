@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from gitml.model.names import VersionId
 from gitml.model.references import Reference
 from gitml.registry.external.contents import read_references
-from gitml.registry.resolve import Resolved, resolve
+from gitml.registry.resolve import Resolved, resolve_whole
 from gitml.registry.workspace import Workspace
 from gitml.store.read.reader import FileEntry, TreeReader, changes
 
@@ -74,7 +74,7 @@ def diff(
         NotFound: No such version, or its bytes are in no store.
     """
     there = other or ws
-    old, new = resolve(ws, a, rev=rev), resolve(there, b, rev=rev)
+    old, new = resolve_whole(ws, a, rev=rev), resolve_whole(there, b, rev=rev)
     fields = _fields(old.pointer.to_dict(), new.pointer.to_dict())
     same = old.pointer.contents.digest == new.pointer.contents.digest
     files = [] if same else _files((ws, old), (there, new))

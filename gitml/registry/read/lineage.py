@@ -7,7 +7,7 @@ from enum import Enum
 
 from gitml.model.names import VersionId
 from gitml.model.pointer import Input, Pointer, Source
-from gitml.registry.resolve import resolve
+from gitml.registry.resolve import resolve_whole
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
 
@@ -68,7 +68,7 @@ def lineage(
     Raises:
         NotFound: No such version here.
     """
-    found = resolve(ws, ref, rev=rev)
+    found = resolve_whole(ws, ref, rev=rev)
     return lineage_of(ws, found.id, ws.at(found.commit), direction)
 
 

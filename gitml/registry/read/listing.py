@@ -15,7 +15,7 @@ from gitml.model.reference import AssetRef
 from gitml.model.where import Condition
 from gitml.registry.external.contents import Elsewhere, read_references
 from gitml.registry.read.lineage import Lineage, lineage_of
-from gitml.registry.resolve import resolve
+from gitml.registry.resolve import resolve, resolve_whole
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.workspace import Workspace
 
@@ -225,7 +225,7 @@ def show(
     Raises:
         NotFound: No such version here; with `files`, its bytes are in no store that this clone reads.
     """
-    found = resolve(ws, ref, rev=rev)
+    found = resolve_whole(ws, ref, rev=rev)
     snapshot = ws.at(found.commit)
     mark = _Marks(ws, snapshot).of(found.id.asset)
     return Shown(

@@ -14,7 +14,7 @@ from gitml.git.names import check_branch
 from gitml.model.about import About, Deprecation
 from gitml.model.names import AssetId, Version, VersionId, check_word
 from gitml.registry.committing import commit_on
-from gitml.registry.resolve import LATEST, resolve, resolve_asset
+from gitml.registry.resolve import LATEST, resolve, resolve_asset, resolve_whole
 from gitml.registry.snapshot import ABOUT_FILE
 from gitml.registry.workspace import Workspace
 
@@ -97,8 +97,8 @@ def deprecate(
         NotFound: No such version, or no such replacement.
         InvalidInput: The message is more than a line, or too long.
     """
-    target = resolve(ws, ref).id
-    successor = resolve(ws, replaced_by).id if replaced_by else None
+    target = resolve_whole(ws, ref).id
+    successor = resolve_whole(ws, replaced_by).id if replaced_by else None
     if successor == target:
         raise Conflict(
             f"{target} cannot replace itself", code="replaced-by-itself", hint="name another version"

@@ -26,7 +26,7 @@ from gitml.registry.external.contents import (
     locations,
     trust_sources,
 )
-from gitml.registry.resolve import resolve
+from gitml.registry.resolve import resolve_whole
 from gitml.registry.workspace import Workspace
 from gitml.registry.write.drafting import Given, dirty_warning, draft_pointer, says_nothing_new
 from gitml.registry.write.numbering import (
@@ -152,7 +152,7 @@ def adopt(ws: Workspace, ref: str, *, dry_run: bool = False) -> Registered:
         AccessDenied: What it refers to is not trusted on this machine.
         IntegrityError: A source is gone, or is not what was registered; no version is made.
     """
-    found = resolve(ws, ref)
+    found = resolve_whole(ws, ref)
     tree = contents_of(ws, ws.at(found.commit).config, found.pointer)
     if not isinstance(tree, ReferencedTree):
         raise UsageError(
