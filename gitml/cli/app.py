@@ -17,6 +17,7 @@ from gitml.cli.commands import SECTIONS
 from gitml.cli.terminal.click_parts import LazyGroup, session_of
 from gitml.cli.terminal.output import ReaderGoneError, silence
 from gitml.cli.terminal.session import Session
+from gitml.errors import NotFound
 
 _COMPLETION_VARIABLE = "_GITML_COMPLETE"
 
@@ -84,6 +85,12 @@ def _report(error: BaseException, words: Sequence[str], session: Session) -> int
     from gitml.cli.terminal.document import GENERAL, dumps, schema_name
     from gitml.cli.terminal.failure import failure_of
 
+    if isinstance(error, FileNotFoundError) and _working_directory() is None:
+        error = NotFound(
+            "the folder that this command was started in is gone",
+            code="folder-gone",
+            hint="cd to a folder that exists",
+        )
     failure = failure_of(error)
     if isinstance(error, click.UsageError):
         # The mistake may stand before `--json`, or keep the parser from reading it.

@@ -191,3 +191,13 @@ def test_help_names_arguments_options_and_an_example() -> None:
     assert ran.exit_code == 0
     assert "Options of every command:" in ran.stdout
     assert re.search(r"Example:\n  tiny echo hello\n", ran.stdout)
+
+
+@pytest.mark.parametrize("words", [["list"], ["-R", "/", "list"], ["status", "--json"]])
+def test_a_folder_that_is_gone(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    ran = run(*words)
+    assert ran.exit_code == 4
+    assert "is gone" in (ran.stdout if "--json" in words else ran.stderr)
