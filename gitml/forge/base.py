@@ -252,4 +252,8 @@ class Forge(Protocol):
         """Record a merge that is on the target already; nothing where somebody else just recorded something."""
 
     def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
-        """Requests that were merged into a stage, by number; reviews may be left out where they cost calls."""
+        """Requests that were merged into a stage, by number.
+
+        Args:
+            with_reviews: Otherwise reviews, and who wrote what, are left out where they cost a call for each.
+        """

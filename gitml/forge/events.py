@@ -6,13 +6,13 @@ nothing is believed that the shape of the chain does not bear out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitml.errors import GitMLError, InvalidInput
 from gitml.forge.base import Request, RequestState, Review, ReviewKind
 from gitml.git.repository import Repository
-from gitml.git.types import Identity
+from gitml.git.types import Identity, TreeEntry
 from gitml.model.request import EventKind, RequestEvent
 
 EVENT_FILE = "event.json"
@@ -78,21 +78,36 @@ class EventReader:
         if not wanted:
             return
         # Anybody can let such a ref name a file or a tag.
-        there = [oid for oid in wanted if self._repo.resolve(oid) == oid]
-        for commit in self._repo.commits(there):
-            self._known[commit.oid] = self._link(commit.oid, tuple(commit.parents))
+        kinds = self._repo.kinds(wanted)
+        there = [oid for oid, kind in zip(wanted, kinds, strict=True) if kind == "commit"]
+        files = [_event_file(entries) for entries in self._repo.trees(there)]
+        texts = self._texts([file for file in files if file is not None])
+        for commit, file in zip(self._repo.commits(there), files, strict=True):
+            text = None if file is None else texts.get(file)
+            self._known[commit.oid] = _link(commit.oid, tuple(commit.parents), text)
         for oid in wanted:
             self._known.setdefault(oid, InvalidInput(f"event {oid[:12]} is no commit"))
 
-    def _link(self, oid: str, parents: tuple[str, ...]) -> Link | InvalidInput:
-        files = self._repo.tree(oid, recursive=False)
-        if [(file.path, file.mode) for file in files] != [(EVENT_FILE, "100644")]:
-            return InvalidInput(f"event {oid[:12]} does not consist of the one file {EVENT_FILE}")
-        try:
-            event = RequestEvent.parse(self._repo.blobs([files[0].oid])[files[0].oid])
-        except GitMLError as error:
-            return InvalidInput(f"event {oid[:12]}: {error.message}")
-        return Link(oid=oid, parents=parents, event=event)
+    def _texts(self, files: Sequence[str]) -> dict[str, bytes]:
+        """What blobs hold; those that are none, or not there, are left out."""
+        kinds = self._repo.kinds(files)
+        return self._repo.blobs([file for file, kind in zip(files, kinds, strict=True) if kind == "blob"])
+
+
+def _event_file(entries: Sequence[TreeEntry]) -> str | None:
+    """The blob of the event, where a tree consists of it."""
+    if [(entry.path, entry.mode) for entry in entries] != [(EVENT_FILE, "100644")]:
+        return None
+    return entries[0].oid
+
+
+def _link(oid: str, parents: tuple[str, ...], text: bytes | None) -> Link | InvalidInput:
+    if text is None:
+        return InvalidInput(f"event {oid[:12]} does not consist of the one file {EVENT_FILE}")
+    try:
+        return Link(oid=oid, parents=parents, event=RequestEvent.parse(text))
+    except GitMLError as error:
+        return InvalidInput(f"event {oid[:12]}: {error.message}")
 
 
 def _of(number: int, why: str) -> InvalidInput:

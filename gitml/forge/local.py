@@ -130,9 +130,9 @@ class LocalForge:
         return chains
 
     def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
-        """See :meth:`gitml.forge.base.Forge.merged_requests`; reviews cost nothing here."""
+        """See :meth:`gitml.forge.base.Forge.merged_requests`."""
         return [
-            self._request(number, chain)
+            self._request(number, chain, with_authors=with_reviews)
             for number, chain in sorted(self._chains().items())
             if _state(chain) is RequestState.MERGED and chain[0].event.target == target
         ]
@@ -319,7 +319,7 @@ class LocalForge:
         parents = [event.head] if tip is None else [tip, event.head]
         return self._repo.write_commit(tree, parents, f"request {event.number}: {event.kind.value}\n")
 
-    def _request(self, number: int, chain: Chain) -> Request:
+    def _request(self, number: int, chain: Chain, *, with_authors: bool = True) -> Request:
         event = chain[-1].event
         head = next(
             link.event.head
@@ -328,7 +328,7 @@ class LocalForge:
         )
         merged = self._merge_of(event) if event.kind is EventKind.MERGED else None
         base = event.base if event.kind is EventKind.MERGED else self._trusted_base(event.target)
-        commits = self._repo.between(base or event.base, head)
+        commits = self._repo.between(base or event.base, head) if with_authors else ()
         emails = [person.email for commit in commits for person in (commit.author, commit.committer)]
         return read_request(chain, number, emails, merged)
 

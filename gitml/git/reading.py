@@ -141,6 +141,18 @@ class ReadableRepository:
         raw = self._objects.read(name)
         return [] if raw is None or raw.kind != "tree" else parse_tree(raw, folder)
 
+    def kinds(self, oids: Sequence[str]) -> list[str | None]:
+        """Return what many objects are (`commit`, `tree`, `blob`, `tag`); None for those that do not exist."""
+        return [
+            None if info is None else info[1]
+            for info in self._objects.infos([check_oid(oid) for oid in oids])
+        ]
+
+    def trees(self, commits: Sequence[str]) -> list[list[TreeEntry]]:
+        """Return the direct entries at the top of many commits or trees; none of what does not exist."""
+        names = [f"{check_oid(commit)}^{{tree}}" for commit in commits]
+        return [[] if raw is None else parse_tree(raw, "") for raw in self._objects.read_many(names)]
+
     def entry(self, commit: str, path: str) -> TreeEntry | None:
         """Return what a path is in a commit or tree; None when it does not exist."""
         folder, _, _ = check_folder(path).rpartition("/")

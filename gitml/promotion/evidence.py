@@ -194,4 +194,8 @@ class RepositoryEvidence:
 
     def ran_before(self, asset: AssetId, version: Version) -> bool:
         """See :class:`gitml.promotion.case.Evidence`."""
-        return ran(self._ws, self._target.stage, self._target.tip, asset, version, stop=self._birth())
+        target = self._target
+        if not ran(self._ws, target.stage, target.tip, asset, version):
+            return False  # without asking where the stage was born, for which every request is read
+        birth = self._birth()
+        return birth is None or ran(self._ws, target.stage, target.tip, asset, version, stop=birth)

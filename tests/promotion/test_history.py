@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli import InFolder
@@ -12,7 +13,9 @@ from support.events import last
 from support.promoting import POLICY, founded, land, number, register, runs
 from support.team import Member, Team, git, write
 
+from gitml.api import Registry
 from gitml.errors import NotFound, PolicyRefused, UsageError
+from gitml.git.command import GitCommand
 from gitml.promotion.history import parse_moment
 
 
@@ -31,6 +34,32 @@ THEN = {"walked": walk}
 def walked(team: Team) -> Team:
     """staging ran models/digits 1, 2, 3 by requests 1, 2, 3."""
     return team
+
+
+@pytest.mark.parametrize("version", ["2", "4"], ids=["ran before", "new"])
+def test_promoting_asks_git_no_more_often_after_more_requests(
+    walked: Team, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(walked.ada, "models/digits", "four")
+    walked.ada.registry.push()
+    original, asked = GitCommand.start, [0]
+
+    def start(self: GitCommand, *arguments: str, **named: Any) -> Any:
+        asked[0] += 1
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(GitCommand, "start", start)
+
+    def processes() -> int:
+        asked[0] = 0
+        Registry(walked.ada.folder).promote(f"models/digits@{version}", target="staging", dry_run=True)
+        return asked[0]
+
+    few = processes()
+    for _ in range(3):
+        for back in ("1", "3"):
+            land(walked.ada, walked.ada.registry.promote(f"models/digits@{back}", target="staging"))
+    assert processes() == few
 
 
 def test_of_a_stage_and_of_an_asset(walked: Team) -> None:
