@@ -229,9 +229,7 @@ def in_production(team: Team, bob: Member) -> Member:
 
 def test_a_rollback_that_cannot_wait(tmp_path: Path) -> None:
     """One command, no colleague: where the stage says so, and on no other account."""
-    team = founded(
-        Team(tmp_path, configuration=POLICY.replace("approvals: 1", "approvals: 1, rollback_now: allowed"))
-    )
+    team = founded(tmp_path, POLICY.replace("approvals: 1", "approvals: 1, rollback_now: allowed"))
     ada = in_production(team, team.clone("bob"))
     planned = ada.registry.rollback("models/digits", target="production", now=True, dry_run=True)
     assert (planned.request, planned.plan.approvals_needed) == (None, 0)
