@@ -20,6 +20,10 @@ class Runs(Sequence[Sequence[Run]]):
         self._firsts = array("I")
         self._chunks = array("I")
         self._ends = array("I")
+        self.extend(files)
+
+    def extend(self, files: Iterable[Sequence[Run]]) -> None:
+        """Add the runs of the next files."""
         for runs in files:
             self.append(runs)
 

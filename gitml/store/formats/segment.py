@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
@@ -31,17 +32,20 @@ class _Wire(wire.Envelope):
     path: list[str]
     size: list[wire.Count]
     sha: bytes
-    runs: list[list[tuple[wire.Count, wire.Count, wire.Count]]]
+    runs: list[msgspec.Raw]
     packs: list[tuple[bytes, wire.Count, wire.Count]]
+
+
+_FileRuns = list[tuple[wire.Count, wire.Count, wire.Count]]
 
 
 class _Written(wire.Envelope):
     """The same on the way out: the columns that would be many objects are encoded already."""
 
     salt: bytes
-    path: Sequence[str]
+    path: msgspec.Raw
     size: msgspec.Raw
-    sha: bytes
+    sha: bytearray
     runs: msgspec.Raw
     packs: list[tuple[bytes, int, int]]
 
@@ -80,19 +84,68 @@ def ends_segment(path: str) -> bool:
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:4], "big") >> _BOUNDARY_SHIFT == 0
 
 
+class SegmentBuilder:
+    """Takes the entries of a segment one by one, nearly as they are stored: some 70 bytes each.
+
+    Attributes:
+        first_path, entries, size_bytes: What the manifest says of the segment.
+        packs: The packs that its runs name, each with its number in the segment; a key is whatever the caller has
+            for a pack.
+    """
+
+    __slots__ = ("_paths", "_runs", "_shas", "_sizes", "entries", "first_path", "packs", "size_bytes")
+
+    def __init__(self) -> None:
+        self.first_path = ""
+        self.entries = 0
+        self.size_bytes = 0
+        self.packs: dict[int, int] = {}
+        self._paths = wire.ListEncoder()
+        self._sizes = wire.ListEncoder()
+        self._shas = bytearray()
+        self._runs = wire.ListEncoder()
+
+    def add(self, path: str, size_bytes: int, sha: bytes, runs: Iterable[Run]) -> None:
+        """Add a file; its runs name packs by their keys."""
+        if not self.entries:
+            self.first_path = path
+        self.entries += 1
+        self.size_bytes += size_bytes
+        self._paths.append(path)
+        self._sizes.append(size_bytes)
+        self._shas += sha
+        packs = self.packs
+        self._runs.append([(packs.setdefault(key, len(packs)), first, chunks) for key, first, chunks in runs])
+
+    def encode(self, packs: Sequence[PackRef], salt: bytes = b"") -> wire.StoredObject:
+        """The stored bytes of the segment, and its id; equal segments give equal bytes.
+
+        Args:
+            packs: Those of `self.packs`, in that order.
+            salt: Gives the segment another name.
+        """
+        table = _Written(
+            v=wire.VERSION,
+            f=[],
+            salt=salt,
+            path=self._paths.finish(),
+            size=self._sizes.finish(),
+            sha=self._shas,
+            runs=self._runs.finish(),
+            packs=[(pack.id, pack.size_bytes, pack.footer_bytes) for pack in packs],
+        )
+        return wire.stored(codec.compress_table(wire.encode(table)))
+
+
 def encode_segment(segment: Segment) -> wire.StoredObject:
-    """The stored bytes of a segment, and its id; equal segments give equal bytes."""
-    table = _Written(
-        v=wire.VERSION,
-        f=[],
-        salt=segment.salt,
-        path=segment.paths,
-        size=wire.encode_list(segment.sizes),
-        sha=segment.shas,
-        runs=wire.encode_list(segment.runs),
-        packs=[(pack.id, pack.size_bytes, pack.footer_bytes) for pack in segment.packs],
-    )
-    return wire.stored(codec.compress_table(wire.encode(table)))
+    """See :class:`SegmentBuilder`."""
+    builder = SegmentBuilder()
+    builder.packs = {number: number for number in range(len(segment.packs))}
+    for number, (path, size_bytes, runs) in enumerate(
+        zip(segment.paths, segment.sizes, segment.runs, strict=True)
+    ):
+        builder.add(path, size_bytes, segment.sha(number), runs)
+    return builder.encode(segment.packs, segment.salt)
 
 
 def decode_segment(data: Buffer, segment_id: bytes | None, what: str) -> Segment:
@@ -110,16 +163,17 @@ def decode_segment(data: Buffer, segment_id: bytes | None, what: str) -> Segment
     if len(table.size) != count or len(table.runs) != count or len(table.sha) != count * wire.DIGEST_BYTES:
         raise wire.malformed(what, "its columns differ in length")
     packs = [_pack_ref(*row, what) for row in table.packs]
-    known = len(packs)
-    for runs in table.runs:
-        for pack, first, chunks in runs:
-            if pack >= known or not 0 < chunks <= PACK_LIMIT_CHUNKS - first:
+    runs = Runs()
+    for block in wire.decode_items(table.runs, _FileRuns, what):
+        for pack, first, chunks in chain.from_iterable(block):
+            if pack >= len(packs) or not 0 < chunks <= PACK_LIMIT_CHUNKS - first:
                 raise wire.malformed(what, "a run lies outside of its pack")
+        runs.extend(block)
     return Segment(
         paths=table.path,
         sizes=array("Q", table.size),
         shas=table.sha,
-        runs=Runs(table.runs),
+        runs=runs,
         packs=packs,
         salt=table.salt,
     )

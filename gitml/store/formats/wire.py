@@ -9,7 +9,7 @@ an object that is intact and yet unknown comes from a newer GitML.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -25,6 +25,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 _T = TypeVar("_T", bound="Envelope")
+_Item = TypeVar("_Item")
 _BLOCK = 1024
 _encoder = msgspec.msgpack.Encoder()
 
@@ -59,13 +60,39 @@ def encode(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-def encode_list(values: Sequence[object]) -> msgspec.Raw:
+class ListEncoder:
     """Msgpack of a list as part of a struct, made of a few values at a time: they never all exist as objects at once."""
-    parts = [_list_head(len(values))]
-    for start in range(0, len(values), _BLOCK):
-        block = list(values[start : start + _BLOCK])
-        parts.append(_encoder.encode(block)[len(_list_head(len(block))) :])
-    return msgspec.Raw(b"".join(parts))
+
+    __slots__ = ("_block", "_encoded", "_length")
+
+    def __init__(self) -> None:
+        self._block: list[object] = []
+        self._encoded = bytearray()
+        self._length = 0
+
+    def append(self, value: object) -> None:
+        """Add a value."""
+        self._block.append(value)
+        if len(self._block) == _BLOCK:
+            self._fold()
+
+    def finish(self) -> msgspec.Raw:
+        """The list so far."""
+        self._fold()
+        return msgspec.Raw(_list_head(self._length) + self._encoded)
+
+    def _fold(self) -> None:
+        self._encoded += memoryview(_encoder.encode(self._block))[len(_list_head(len(self._block))) :]
+        self._length += len(self._block)
+        self._block.clear()
+
+
+def encode_list(values: Iterable[object]) -> msgspec.Raw:
+    """See :class:`ListEncoder`."""
+    encoder = ListEncoder()
+    for value in values:
+        encoder.append(value)
+    return encoder.finish()
 
 
 def _list_head(length: int) -> bytes:
@@ -88,6 +115,21 @@ def decode(data: Buffer, shape: type[_T], what: str) -> _T:
         return msgspec.msgpack.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(what, str(error)) from error
+
+
+def decode_items(items: Sequence[msgspec.Raw], shape: type[_Item], what: str) -> Iterator[list[_Item]]:
+    """Parse items of a list that were left as they are, a few at a time: they never all exist as objects at once.
+
+    Raises:
+        IntegrityError: One is not of this shape.
+    """
+    decoder = msgspec.msgpack.Decoder(list[shape])  # type: ignore[valid-type]
+    for start in range(0, len(items), _BLOCK):
+        block = items[start : start + _BLOCK]
+        try:
+            yield decoder.decode(_list_head(len(block)) + b"".join(block))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise malformed(what, str(error)) from error
 
 
 def check_id(data: Buffer, expected: bytes | None, what: str) -> None:

@@ -203,9 +203,9 @@ class EarlierTree:
         name = layout.segment_name(segment_id.hex())
         embedded = self._manifest.embedded
         data = self._medium.get(name) if embedded is None else embedded
-        segment = self._recent[number] = decode_segment(data, segment_id, name)
-        if len(self._recent) > _SEGMENTS_KEPT:
+        while len(self._recent) >= _SEGMENTS_KEPT:  # first, for decoding takes as much again
             self._recent.popitem(last=False)
+        segment = self._recent[number] = decode_segment(data, segment_id, name)
         return segment
 
     def _usable(self, segment: Segment, entry: int) -> list[PackRun] | None:

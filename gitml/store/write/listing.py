@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from array import array
 from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import dropwhile
 
 from gitml.model.digest import TreeHasher
 from gitml.store.formats.manifest import EMBEDDED_LIMIT_BYTES, Manifest, Row, encode_manifest
-from gitml.store.formats.pack import PackRef
-from gitml.store.formats.runs import Run, Runs
+from gitml.store.formats.runs import Run
 from gitml.store.formats.segment import (
     SEGMENT_LIMIT_ENTRIES,
     SEGMENT_LIMIT_LINE_BYTES,
     Segment,
-    encode_segment,
+    SegmentBuilder,
     ends_segment,
 )
 from gitml.store.formats.wire import StoredObject
@@ -29,18 +28,25 @@ from gitml.store.write.packing import PackWriter
 
 _SALT_BYTES = 16
 _FLYING = 4
+_WAITING_ENTRIES = 131_072
 
 
-@dataclass(slots=True)
-class _Draft:
-    """Entries of one segment; their runs name packs by the numbers of the pack writer."""
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A segment that has all its files and waits for its packs; where the store has it, only its row is kept."""
 
-    paths: list[str] = field(default_factory=list)
-    sizes: array[int] = field(default_factory=lambda: array("Q"))
-    shas: bytearray = field(default_factory=bytearray)
-    runs: Runs = field(default_factory=Runs)
-    packs: set[int] = field(default_factory=set)
-    line_bytes: int = 0
+    row: Row
+    builder: SegmentBuilder | None
+
+    @property
+    def packs(self) -> Collection[int]:
+        """Numbers of the packs that it names."""
+        return () if self.builder is None else self.builder.packs
+
+    @property
+    def kept_entries(self) -> int:
+        """Entries in memory."""
+        return 0 if self.builder is None else self.builder.entries
 
 
 class ListingWriter:
@@ -67,10 +73,11 @@ class ListingWriter:
         self._pool = pool
         self._known = known
         self._condemned = condemned
-        self._draft = _Draft()
+        self._builder = SegmentBuilder()
+        self._line_bytes = 0
         self._lines = hashlib.sha256()
         self._tree = TreeHasher()
-        self._waiting: deque[tuple[_Draft, bytes]] = deque()
+        self._waiting: deque[_Closed] = deque()
         self._held: StoredObject | None = None  # the first segment: embedded if it stays the only one
         self._flying: deque[Future[None]] = deque()
         self._rows: list[Row] = []
@@ -83,75 +90,66 @@ class ListingWriter:
             ValueError: Its path does not come after the one before.
         """
         text = self._tree.add(path, sha)
-        draft = self._draft
-        if draft.paths and draft.line_bytes + len(text) > SEGMENT_LIMIT_LINE_BYTES:
+        if self._builder.entries and self._line_bytes + len(text) > SEGMENT_LIMIT_LINE_BYTES:
             self._close()
-            draft = self._draft
         self._lines.update(text)
-        draft.paths.append(path)
-        draft.sizes.append(size_bytes)
-        draft.shas += sha
-        draft.runs.append(runs)
-        draft.packs.update(run[0] for run in runs)
-        draft.line_bytes += len(text)
-        if len(draft.paths) == SEGMENT_LIMIT_ENTRIES or ends_segment(path):
+        self._line_bytes += len(text)
+        self._builder.add(path, size_bytes, sha, runs)
+        if self._builder.entries == SEGMENT_LIMIT_ENTRIES or ends_segment(path):
             self._close()
 
     def _close(self) -> None:
-        if self._draft.paths:
-            self._waiting.append((self._draft, self._lines.digest()))
-        self._draft, self._lines = _Draft(), hashlib.sha256()
+        builder, logical = self._builder, self._lines.digest()
+        if builder.entries:
+            known = self._known.get(logical)
+            row = Row(
+                first_path=builder.first_path,
+                entries=builder.entries,
+                size_bytes=builder.size_bytes,
+                logical=logical,
+                segment_id=known or b"",
+            )
+            self._waiting.append(_Closed(row, builder if known is None else None))
+        self._builder, self._line_bytes, self._lines = SegmentBuilder(), 0, hashlib.sha256()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep memory flat where so few files are new that no pack gets full for long."""
+        if self._entries_behind(self._packs.open_pack) > _WAITING_ENTRIES:
+            self._packs.close()
         self.flush()
+        while self._entries_behind(None) > 2 * _WAITING_ENTRIES and self._packs.settle(wait=True):
+            self.flush()
+
+    def _entries_behind(self, pack: int | None) -> int:
+        """Entries that wait for a pack, or for a segment that does; without a pack, all that wait."""
+        waiting = dropwhile(lambda closed: pack is not None and pack not in closed.packs, self._waiting)
+        return sum(closed.kept_entries for closed in waiting)
 
     def flush(self) -> None:
         """Write the segments whose packs are durable."""
-        while self._waiting and all(map(self._packs.is_durable, self._waiting[0][0].packs)):
-            self._write(*self._waiting.popleft())
+        while self._waiting and all(map(self._packs.is_durable, self._waiting[0].packs)):
+            self._write(self._waiting.popleft())
 
-    def _write(self, draft: _Draft, logical: bytes) -> None:
-        known = self._known.get(logical)
+    def _write(self, closed: _Closed) -> None:
+        row = closed.row
         if self._held is not None:
             self._put(self._held)
             self._held = None
-        if known is not None:
-            segment_id = known
-        else:
-            stored = self._encode(draft)
-            segment_id = stored.id
+        if closed.builder is not None:
+            stored = self._encode(closed.builder)
+            row = replace(row, segment_id=stored.id)
             if not self._rows:
                 self._held = stored
             else:
                 self._put(stored)
-        self._rows.append(
-            Row(
-                first_path=draft.paths[0],
-                entries=len(draft.paths),
-                size_bytes=sum(draft.sizes),
-                logical=logical,
-                segment_id=segment_id,
-            )
-        )
+        self._rows.append(row)
 
-    def _encode(self, draft: _Draft) -> StoredObject:
-        numbers: dict[int, int] = {}
-        packs: list[PackRef] = []
-        for runs in draft.runs:
-            for pack, _, _ in runs:
-                if pack not in numbers:
-                    numbers[pack] = len(packs)
-                    packs.append(self._packs.ref(pack))
-        segment = Segment(
-            paths=draft.paths,
-            sizes=draft.sizes,
-            shas=bytes(draft.shas),
-            runs=Runs(
-                [(numbers[pack], first, chunks) for pack, first, chunks in runs] for runs in draft.runs
-            ),
-            packs=packs,
-        )
-        stored = encode_segment(segment)
+    def _encode(self, builder: SegmentBuilder) -> StoredObject:
+        packs = [self._packs.ref(number) for number in builder.packs]
+        stored = builder.encode(packs)
         if layout.segment_name(stored.hex) in self._condemned:
-            stored = encode_segment(salted(segment))
+            stored = builder.encode(packs, salt=secrets.token_bytes(_SALT_BYTES))
         return stored
 
     def _put(self, stored: StoredObject) -> None:

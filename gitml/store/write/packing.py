@@ -73,6 +73,11 @@ class PackWriter:
         """Bytes in the open pack and in those on their way."""
         return self._payload_bytes + sum(size for _, size, _ in self._flying)
 
+    @property
+    def open_pack(self) -> int | None:
+        """Number of the pack that is being filled."""
+        return self._open
+
     def add(self, chunk_id: bytes, stored: Buffer, codec: int, raw_bytes: int) -> int:
         """Append a chunk to the open pack; its place."""
         if self._open is None:
