@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from array import array
 
 import msgspec
@@ -316,6 +317,29 @@ def test_runs_are_a_list_of_lists(files: list[list[Run]]) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 1023, 1024, 1025, 65_535, 65_536])
-def test_a_list_that_is_encoded_in_blocks_has_the_bytes_of_a_list(length: int) -> None:
+def test_a_map_with_lists_made_in_blocks_has_the_bytes_of_a_map(length: int) -> None:
     values = [[(number, 1, 2)] for number in range(length)]
-    assert bytes(wire.encode_list(values)) == wire.encode(values)
+    encoder = wire.ListEncoder()
+    for value in values:
+        encoder.append(value)
+    fields = {"v": 1, "sha": b"x" * length, "packs": []}
+    assert wire.encode_map(fields | {"runs": encoder}) == wire.encode(fields | {"runs": values})
+
+
+def test_decoding_a_segment_takes_little_more_than_the_segment() -> None:
+    """Its runs never all exist as lists: those of one file take some 300 bytes here."""
+    count = 20_000
+    segment = Segment(
+        paths=[f"{number:06}" for number in range(count)],
+        sizes=list(range(count)),
+        shas=bytes(32 * count),
+        runs=Runs([[(0, number, 1), (0, number + 1, 1), (0, number, 1)] for number in range(count)]),
+        packs=[PACK],
+    )
+    stored = encode_segment(segment)
+    tracemalloc.start()
+    found = decode_segment(stored.data, stored.id, "it")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.runs == segment.runs
+    assert most < 400 * count

@@ -22,6 +22,7 @@ from gitml.store.formats.pack import Footer, PackRef, decode_footer, encode_foot
 from gitml.store.media.medium import Buffers, PutOutcome
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.store import Store
+from gitml.store.write import listing
 from gitml.store.write.dedup import KnownChunks, PackWindow
 from gitml.store.write.source import SourceFile
 from gitml.store.write.writer import Probe
@@ -177,6 +178,50 @@ def test_small_chunks_are_gathered_in_the_order_of_the_files() -> None:
     tree = store.tree(store.root(key()))
     read = {entry.path: b"".join(parts) for entry, parts in tree.stream(tree.entries())}
     assert read == {file.path: b"".join(file.blocks()) for file in source.files()}
+
+
+class _Late(MemoryMedium):
+    """Takes its time for packs."""
+
+    def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
+        if name.startswith("packs/"):
+            time.sleep(0.05)
+        return super().put_if_absent(name, body)
+
+
+@pytest.mark.parametrize("kind", [MemoryMedium, _Late])
+def test_few_new_files_keep_no_long_list_waiting(
+    kind: type[MemoryMedium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would never fill a pack; when one is sent on its way does not depend on how long others take."""
+    monkeypatch.setattr(listing, "SEGMENT_LIMIT_ENTRIES", 50)
+    monkeypatch.setattr(listing, "_WAITING_ENTRIES", 200)
+    medium = kind()
+    store = Store(medium)
+    first = {f"{number:05}": b"%d" % number for number in range(2_000)}
+    store.claim(key(), store.write(DictSource(first)))
+    known = {name for name, _ in medium.list("packs/")}
+    second = first | {f"{number:05}": b"new %d" % number for number in range(0, 2_000, 40)}
+    written = store.write(DictSource(second), earlier=[store.root(key())])
+    store.claim(key("2"), written)
+    packs = {name for name, _ in medium.list("packs/")} - known
+    assert written.stats.packs == len(packs) == 8, "one for 250 files each"
+    tree = store.tree(store.root(key("2")))
+    assert {entry.path: b"".join(parts) for entry, parts in tree.stream(tree.entries())} == second
+
+
+def test_segments_that_the_store_has_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "SEGMENT_LIMIT_ENTRIES", 50)
+    monkeypatch.setattr(listing, "_WAITING_ENTRIES", 200)
+    store = Store(MemoryMedium())
+    first = {f"{number:05}": b"%d" % number for number in range(2_000)}
+    store.claim(key(), store.write(DictSource(first)))
+    second = first | {"00000": b"new", "01999": b"newer"}
+    written = store.write(DictSource(second), earlier=[store.root(key())])
+    store.claim(key("2"), written)
+    assert (written.stats.packs, written.stats.segments) == (1, 2)
+    tree = store.tree(store.root(key("2")))
+    assert {entry.path: b"".join(parts) for entry, parts in tree.stream(tree.entries())} == second
 
 
 def test_probes() -> None:

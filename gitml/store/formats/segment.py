@@ -39,17 +39,6 @@ class _Wire(wire.Envelope):
 _FileRuns = list[tuple[wire.Count, wire.Count, wire.Count]]
 
 
-class _Written(wire.Envelope):
-    """The same on the way out: the columns that would be many objects are encoded already."""
-
-    salt: bytes
-    path: msgspec.Raw
-    size: msgspec.Raw
-    sha: bytearray
-    runs: msgspec.Raw
-    packs: list[tuple[bytes, int, int]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """File entries, column by column, and the packs that hold them; runs name packs by their numbers in `packs`."""
@@ -124,17 +113,17 @@ class SegmentBuilder:
             packs: Those of `self.packs`, in that order.
             salt: Gives the segment another name.
         """
-        table = _Written(
-            v=wire.VERSION,
-            f=[],
-            salt=salt,
-            path=self._paths.finish(),
-            size=self._sizes.finish(),
-            sha=self._shas,
-            runs=self._runs.finish(),
-            packs=[(pack.id, pack.size_bytes, pack.footer_bytes) for pack in packs],
-        )
-        return wire.stored(codec.compress_table(wire.encode(table)))
+        table = {
+            "v": wire.VERSION,
+            "f": [],
+            "salt": salt,
+            "path": self._paths,
+            "size": self._sizes,
+            "sha": self._shas,
+            "runs": self._runs,
+            "packs": [(pack.id, pack.size_bytes, pack.footer_bytes) for pack in packs],
+        }
+        return wire.stored(codec.compress_table(wire.encode_map(table)))
 
 
 def encode_segment(segment: Segment) -> wire.StoredObject:

@@ -9,7 +9,7 @@ an object that is intact and yet unknown comes from a newer GitML.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -61,13 +61,13 @@ def encode(value: object) -> bytes:
 
 
 class ListEncoder:
-    """Msgpack of a list as part of a struct, made of a few values at a time: they never all exist as objects at once."""
+    """Msgpack of a long list, made of a few values at a time: they never all exist as objects at once."""
 
     __slots__ = ("_block", "_encoded", "_length")
 
     def __init__(self) -> None:
         self._block: list[object] = []
-        self._encoded = bytearray()
+        self._encoded: list[bytes] = []
         self._length = 0
 
     def append(self, value: object) -> None:
@@ -76,23 +76,25 @@ class ListEncoder:
         if len(self._block) == _BLOCK:
             self._fold()
 
-    def finish(self) -> msgspec.Raw:
-        """The list so far."""
+    def parts(self) -> list[bytes]:
+        """The list so far, in pieces."""
         self._fold()
-        return msgspec.Raw(_list_head(self._length) + self._encoded)
+        return [_list_head(self._length), *self._encoded]
 
     def _fold(self) -> None:
-        self._encoded += memoryview(_encoder.encode(self._block))[len(_list_head(len(self._block))) :]
-        self._length += len(self._block)
-        self._block.clear()
+        if self._block:
+            self._encoded.append(_encoder.encode(self._block)[len(_list_head(len(self._block))) :])
+            self._length += len(self._block)
+            self._block.clear()
 
 
-def encode_list(values: Iterable[object]) -> msgspec.Raw:
-    """See :class:`ListEncoder`."""
-    encoder = ListEncoder()
-    for value in values:
-        encoder.append(value)
-    return encoder.finish()
+def encode_map(fields: Mapping[str, object]) -> bytes:
+    """Msgpack of a map of fewer than 16 fields, some of which may be lists in a :class:`ListEncoder`."""
+    parts = [bytes([0x80 | len(fields)])]
+    for name, value in fields.items():
+        parts.append(_encoder.encode(name))
+        parts += value.parts() if isinstance(value, ListEncoder) else [_encoder.encode(value)]
+    return b"".join(parts)
 
 
 def _list_head(length: int) -> bytes:

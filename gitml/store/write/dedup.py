@@ -186,6 +186,7 @@ class EarlierTree:
                 self.segments[row.logical] = row.segment_id
             self._large.update(size for size in segment.sizes if size > LARGE_BYTES)
             yield from map(segment.sha, range(len(segment.sizes)))
+            self._recent.clear()
 
     def _at(self, path: str) -> tuple[Segment, int] | None:
         number = bisect_right(self._firsts, path) - 1

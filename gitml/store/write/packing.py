@@ -15,12 +15,13 @@ from gitml.store.formats.pack import PACK_LIMIT_CHUNKS, PackRef, encode_footer, 
 from gitml.store.media import layout
 from gitml.store.media.medium import Buffer, Medium
 from gitml.store.media.objects import put_named
+from gitml.store.media.pages import fresh_pages
 from gitml.store.write.journal import Journal
 
 PACK_BYTES = 32 * 1024 * 1024
 _NUMBER_BITS = 16
 _SALT_BYTES = 16
-_COPIED_BYTES = 4 * 1024  # up to here a chunk is better off copied than as an object of its own
+_COPIED_BYTES = 4 * 1024  # up to here a chunk is better off copied: a pack of them would be very many objects
 _GATHERED_BYTES = 1024 * 1024
 
 
@@ -61,7 +62,8 @@ class PackWriter:
     def _start(self) -> None:
         self._open: int | None = None
         self._parts: list[Buffer] = []
-        self._gathered: bytearray | None = None  # the last part, where that takes small chunks
+        self._gathered: memoryview | None = None  # holds the last part, where that was copied
+        self._gathered_bytes = 0
         self._ids: list[bytes] = []
         self._raw: list[int] = []
         self._stored: list[int] = []
@@ -78,14 +80,16 @@ class PackWriter:
         """Number of the pack that is being filled."""
         return self._open
 
-    def add(self, chunk_id: bytes, stored: Buffer, codec: int, raw_bytes: int) -> int:
-        """Append a chunk to the open pack; its place."""
+    def add(
+        self, chunk_id: bytes, stored: Buffer, codec: int, raw_bytes: int, *, copied: bool = False
+    ) -> int:
+        """Append a chunk to the open pack, with `copied` so that the memory it lies in can go; its place."""
         if self._open is None:
             self._open = len(self._refs)
             self._refs.append(None)
             self._not_durable.add(self._open)
         place = self._open << _NUMBER_BITS | len(self._codecs)
-        if len(stored) <= _COPIED_BYTES:
+        if copied or len(stored) <= _COPIED_BYTES:
             self._gather(stored)
         else:
             self._parts.append(stored)
@@ -100,11 +104,18 @@ class PackWriter:
         return place
 
     def _gather(self, stored: Buffer) -> None:
-        """Copy a small chunk behind those before it: one object each would be tens of thousands in a pack."""
-        if self._gathered is None or len(self._gathered) >= _GATHERED_BYTES:
-            self._gathered = bytearray()
-            self._parts.append(self._gathered)
-        self._gathered += stored
+        """Copy a chunk behind those before it."""
+        end = self._gathered_bytes + len(stored)
+        if self._gathered is None or end > len(self._gathered):
+            self._gathered, self._gathered_bytes, end = (
+                memoryview(fresh_pages(_GATHERED_BYTES)),
+                0,
+                len(stored),
+            )
+            self._parts.append(b"")
+        self._gathered[self._gathered_bytes : end] = stored
+        self._gathered_bytes = end
+        self._parts[-1] = self._gathered[:end]
 
     def found(self, pack: PackRef, number: int) -> int:
         """The place of a chunk in a pack that is in the store already."""

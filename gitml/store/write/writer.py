@@ -344,7 +344,7 @@ class TreeWriter:
         places: list[int] = []
         for (chunk_id, data, _), frame in zip(new, encoded, strict=True):
             if frame is None:
-                place = self._packs.add(chunk_id, bytes(data) if is_sparse else data, Codec.RAW, len(data))
+                place = self._packs.add(chunk_id, data, Codec.RAW, len(data), copied=is_sparse)
             else:
                 place = self._packs.add(chunk_id, frame, Codec.ZSTD, len(data))
             self._known.add(chunk_id, place)
