@@ -16,9 +16,12 @@ from support.trees import LABEL, CountingMedium, DictSource, KeepingSink, digest
 from gitml.errors import IntegrityError, NotFound
 from gitml.model.digest import tree_digest
 from gitml.store.care.usage import disk_usage
+from gitml.store.formats.pack import split_pack
+from gitml.store.media import layout
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.read.reader import TreeReader, TreeSource, changes
 from gitml.store.store import Store
+from gitml.store.write import packing
 
 MANY = {f"b{n % 40:02}/f{n}": b"%d" % n * (n % 50) for n in range(30_000)}
 
@@ -319,3 +322,26 @@ def test_usage_tells_unique_from_shared_bytes() -> None:
     assert rows == {"1": (70_000, 20_000, 50_000), "2": (57_000, 0, 57_000), "3": (57_000, 0, 57_000)}
     assert usage.contents_bytes == 184_000
     assert 77_000 < usage.stored_bytes < 100_000
+
+
+@pytest.mark.parametrize("size_bytes", [600 << 10, 9 << 20], ids=["in one step", "in many"])
+@pytest.mark.parametrize("which", range(3))
+def test_a_damaged_chunk_is_named_though_files_are_compared_as_a_whole(
+    size_bytes: int, which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "PACK_BYTES", size_bytes // 3)
+    medium = MemoryMedium()
+    contents = random.Random(8).randbytes(size_bytes)
+    store, root = stored({"a": b"1", "big": contents}, medium)
+    reader = store.tree(root, label=LABEL)
+    located = next(one for one in reader.locate(reader.entries()) if one.entry.path == "big")
+    ref, first, chunks = located.runs[which * (len(located.runs) - 1) // 2]
+    name, number = layout.pack_name(ref.hex), first + chunks // 2
+    pack = bytearray(medium.get(name))
+    pack[split_pack(pack, ref.id, name)[1].starts[number]] ^= 1
+    medium.put(name, [bytes(pack)])
+    sink = KeepingSink()
+    with pytest.raises(IntegrityError, match=f"chunk {number} is damaged") as caught:
+        store.tree(root, label=LABEL).fetch(list(reader.entries()), sink)
+    assert caught.value.context == {"asset": LABEL, "file": "big", "object": name}
+    assert "big" not in sink.files

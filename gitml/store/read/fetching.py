@@ -1,8 +1,9 @@
 """Fetching many files at once: packs in order, each read once, by one bounded pool with flat memory.
 
-A worker takes the next pack, reads it, and cuts its work into slices of a few MiB that any worker may do: check the
-chunks, hand small files to the sink whole, write the parts of large ones where they belong. A large file's digest is
-taken as its beginning fills up, by whichever worker fills it. Where packs come over a network, threads that do nothing
+A worker takes the next pack, reads it, and cuts its work into slices of a few MiB that any worker may do: hand small
+files to the sink whole, write the parts of large ones where they belong. Every file is compared with its own digest
+before it gets its name, and chunks only where that fails, to say which one it is. A large file's digest is taken as its
+beginning fills up, by whichever worker fills it. Where packs come over a network, threads that do nothing
 else wait for them, so that the next ones travel while files are written.
 
 Tiny files are handed over by one worker, as long as that does not have to wait: several would spend more time on
@@ -25,15 +26,14 @@ from typing import Final, Protocol
 from gitml.errors import GitMLError
 from gitml.store.formats.pack import PackRef
 from gitml.store.media import layout
-from gitml.store.media.medium import Buffer
-from gitml.store.read.entries import Entries, FileEntry, Sink, Target
+from gitml.store.read.entries import Entries, FileEntry, Sink
+from gitml.store.read.growing import Growing, WrongDigestError
 from gitml.store.read.naming import damaged, naming
 from gitml.store.read.packs import KnownFooter, PackBody, PackReader
 
 _WHOLE_BYTES: Final = 2 << 20  # larger files are written in steps
 _SLICE_BYTES: Final = 4 << 20
 _SLICE_FILES: Final = 512
-_BLOCK_BYTES: Final = 1 << 20
 _STRIDE: Final = 4
 _TINY_BYTES: Final = 32 << 10
 _AT_ONCE_S: Final = 0.0005  # for a file; whoever takes longer waits for a medium
@@ -92,87 +92,10 @@ class _Slice:
 
     held: _Held
     files: list[tuple[int, int, int]] = field(default_factory=list)
-    growing: _Growing | None = None
+    growing: Growing | None = None
     offset: int = 0
     first: int = 0
     chunks: int = 0
-
-
-class _Growing:
-    """A file that is written in several steps; its digest follows the part that is complete from the start."""
-
-    def __init__(self, entry: FileEntry, target: Target) -> None:
-        self.entry = entry
-        self._target = target
-        self._lock = threading.Lock()
-        self._hasher = hashlib.sha256()
-        self._hashed = 0
-        self._front = 0
-        self._islands: dict[int, int] = {}
-        self._busy = False
-        self._writers = 0
-        self._closed = False
-
-    def write(self, offset: int, parts: Sequence[Buffer], size_bytes: int) -> bool:
-        """Write parts, and take the digest as far as that is possible; True when the file is complete and right."""
-        with self._lock:
-            in_order = not self._busy and offset == self._hashed
-            self._busy = self._busy or in_order
-            self._writers += 1
-        self._target.write(offset, parts)
-        if in_order:
-            for part in parts:
-                self._hasher.update(part)
-            self._hashed += size_bytes
-        with self._lock:
-            self._writers -= 1
-            self._islands[offset] = offset + size_bytes
-            while (end := self._islands.pop(self._front, None)) is not None:
-                self._front = end
-            if not in_order:
-                if self._busy or self._hashed >= self._front:
-                    return False
-                self._busy = True
-        return self._follow()
-
-    def discard(self) -> None:
-        """Give the file up, unless it is complete."""
-        if not self._closed:
-            self._closed = True
-            self._target.discard()
-
-    def _follow(self) -> bool:
-        """Hash what was written beyond the hashed part; the caller made it busy."""
-        buffer: memoryview | None = None
-        while True:
-            with self._lock:
-                front = self._front
-                if self._hashed >= front:
-                    self._busy = False
-                    break
-            if buffer is None:
-                buffer = memoryview(bytearray(_BLOCK_BYTES))
-            while self._hashed < front:
-                count = self._target.read_into(
-                    self._hashed, buffer[: min(_BLOCK_BYTES, front - self._hashed)]
-                )
-                if not count:
-                    raise OSError(f"{self.entry.path} became shorter while it was written")
-                self._hasher.update(buffer[:count])
-                self._hashed += count
-        with self._lock:
-            if self._closed or self._hashed != self.entry.size_bytes:
-                return False
-            self._closed = True
-        if self._hasher.digest() != self.entry.digest:
-            self._target.discard()
-            raise _WrongDigest
-        self._target.finish()
-        return True
-
-
-class _WrongDigest(Exception):  # noqa: N818
-    pass
 
 
 class Fetch:
@@ -205,7 +128,7 @@ class Fetch:
         self._several: dict[int, Sequence[tuple[PackRef, int, int]]] = {}
         self._works: dict[bytes, _PackWork] = {}
         self._empty: list[FileEntry] = []
-        self._growing: dict[int, _Growing] = {}
+        self._growing: dict[int, Growing] = {}
         self._reached: dict[int, tuple[int, int]] = {}
         self._changed = threading.Condition()
         self._slices: deque[_Slice] = deque()
@@ -361,7 +284,7 @@ class Fetch:
             if number not in self._several and size != entry.size_bytes:
                 raise self._wrong_size(entry, size, held)
             if number in self._several or size > _WHOLE_BYTES:
-                slices.extend(self._cut_growing(number, which, first, chunks, held))
+                slices.extend(self._cut_growing(number, which, (work.ref, first, chunks), held))
                 continue
             current.files.append((number, first, chunks))
             current_bytes += size
@@ -372,7 +295,10 @@ class Fetch:
             slices.append(current)
         return slices
 
-    def _cut_growing(self, number: int, which: int, first: int, chunks: int, held: _Held) -> list[_Slice]:
+    def _cut_growing(
+        self, number: int, which: int, run: tuple[PackRef, int, int], held: _Held
+    ) -> list[_Slice]:
+        _, first, chunks = run
         entry, known = self._entries[number], held.body.known
         offset = self._offset(number, which)
         runs = self._several.get(number)
@@ -383,7 +309,7 @@ class Fetch:
         with self._changed:
             growing = self._growing.get(number)
             if growing is None:
-                growing = self._growing[number] = _Growing(entry, self._sink.begin(entry))
+                growing = self._growing[number] = Growing(entry, self._sink.begin(entry), runs or (run,))
         slices: list[_Slice] = []
         begin, end = first, first + chunks
         while begin < end:
@@ -444,13 +370,28 @@ class Fetch:
             return
         growing = task.growing
         with naming(self._label, body.name, growing.entry.path):
-            parts = [body.chunk(number) for number in range(task.first, task.first + task.chunks)]
+            parts = [
+                body.chunk(number, check=False) for number in range(task.first, task.first + task.chunks)
+            ]
         size = sum(len(part) for part in parts)
         try:
             complete = growing.write(task.offset, parts, size)
-        except _WrongDigest:
+        except WrongDigestError:
+            self._blame(growing)
             raise self._wrong_digest(growing.entry, body) from None
         self._done(size, 1 if complete else 0)
+
+    def _blame(self, growing: Growing) -> None:
+        """Look for the chunk that makes a file a wrong one; its bytes were compared as a whole only.
+
+        Raises:
+            IntegrityError: It is damaged.
+        """
+        for ref, first, chunks in growing.runs:
+            with naming(self._label, layout.pack_name(ref.hex), growing.entry.path):
+                body = self._packs.load(ref, [(first, chunks)])
+                for number in range(first, first + chunks):
+                    body.chunk(number)
 
     def _do_files(self, task: _Slice, body: PackBody) -> None:
         ids, done = body.known.footer.ids, 0
@@ -462,11 +403,14 @@ class Fetch:
                     parts = [body.chunk(first)]
                     digest = ids[first * 32 : first * 32 + 32]
                 else:
-                    parts = [body.chunk(chunk) for chunk in range(first, first + chunks)]
+                    parts = [body.chunk(chunk, check=False) for chunk in range(first, first + chunks)]
                     hasher = hashlib.sha256()
                     for part in parts:
                         hasher.update(part)
                     digest = hasher.digest()
+                    if digest != entry.digest:
+                        for chunk in range(first, first + chunks):
+                            body.chunk(chunk)  # tells which one is damaged
             except GitMLError:
                 with naming(self._label, body.name, entry.path):
                     raise
