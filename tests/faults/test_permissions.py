@@ -155,14 +155,14 @@ def test_a_repository_of_another_user_is_not_trusted(
 
 
 def test_no_home(world: World, runner: Runner) -> None:
-    """A build server's user may have no home that it could write to."""
+    """A build server's user may have no home that anybody, root included, could write to."""
     ended = runner.run(
         world.ada.folder,
         "get",
         "models/digits@1",
         "-o",
         str(world.base / "x"),
-        env={"HOME": "/nonexistent", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""},
+        env={"HOME": "/dev/null/home", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""},
     )
     assert ended.status == 0, ended.stderr
     assert read(world.base / "x") == FIRST
