@@ -123,7 +123,7 @@ def _file() -> tuple[Path, dict[str, Any]]:
     path = platformdirs.user_config_path("gitml") / "config.yaml"
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return path, {}
     except OSError as error:
         raise AccessDenied(
@@ -231,7 +231,7 @@ class _Remembered:
     def _read(self) -> dict[str, dict[str, str]]:
         try:
             known = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise AccessDenied(
