@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support.store import lay_out
 
 from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound
-from gitml.store.write.source import BLOCK_BYTES, FolderSource, SourceFile
+from gitml.store.write.diskfile import BLOCK_BYTES
+from gitml.store.write.source import FolderSource, SourceFile
 
 
 def read(source: FolderSource) -> dict[str, bytes]:

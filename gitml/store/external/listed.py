@@ -20,7 +20,7 @@ from typing import Final
 
 from gitml.model.references import FILE, Reference, known_reference, parse_references, path_of, registrable
 from gitml.store.place.folders import translated
-from gitml.store.write.source import BLOCK_BYTES as SOURCE_BLOCK_BYTES
+from gitml.store.write.diskfile import BLOCK_BYTES as SOURCE_BLOCK_BYTES
 
 _RUN_REFERENCES: Final = 16_384  # sorted in memory at a time
 _GROUP_LINES: Final = 64  # read for one that is looked up

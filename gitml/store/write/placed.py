@@ -14,7 +14,7 @@ import msgspec
 
 from gitml.errors import GitMLError
 from gitml.model.digest import Digest, sum_line
-from gitml.store.write.source import DiskFile
+from gitml.store.write.diskfile import DiskFile
 
 _BESIDE: Final = frozenset({"asset.yaml", "about.yaml"})
 """Names that no contents have at their top."""

@@ -1,8 +1,7 @@
 """What a write reads: files in path order, each a stream of blocks.
 
-:class:`FolderSource` walks folders of the user's. It never follows a symbolic link unless asked to, opens
-nothing but regular files, and finds out when a file changes under its hands. User files are never mapped
-into memory: a mapped file that is cut short kills the process.
+:class:`FolderSource` walks folders of the user's. It never follows a symbolic link unless asked to, and takes nothing
+but regular files.
 """
 
 from __future__ import annotations
@@ -17,20 +16,17 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NotFound, StoreUnavailable
+from gitml.errors import GitMLError, InvalidInput, NotFound
 from gitml.model import paths as rules
 from gitml.model.shown import shown
-from gitml.store.media.pages import UsedPages, fresh_pages
+from gitml.store.media.pages import UsedPages
+from gitml.store.write.diskfile import BLOCK_BYTES, DiskFile, unreadable
 from gitml.store.write.sourcecache import SourceCache
 
-BLOCK_BYTES = 16 * 1024 * 1024
-_SMALL_BYTES = 1024 * 1024
-_LARGE_BYTES = 4 * 1024 * 1024
 _FAULTS_SHOWN = 20
 _WARNINGS_SHOWN = 20
 _T = TypeVar("_T")
 _KEY = attrgetter("key")
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class SourceFile(Protocol):
@@ -76,105 +72,6 @@ class Learns(Protocol):
 
     def learn(self, file: SourceFile, digest: bytes) -> None:
         """Told each file's SHA-256 once its contents are stored, in path order."""
-
-
-class DiskFile(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
-    """A regular file of the user's, as it was when it was listed."""
-
-    path: str
-    size_bytes: int
-    location: str
-    status: os.stat_result
-    follow_links: bool = False
-    digest: bytes | None = None
-    pages: UsedPages | None = None
-
-    def blocks(self) -> Iterator[memoryview]:
-        """See :class:`SourceFile`.
-
-        Raises:
-            Conflict: The file changed since it was listed, or while it was read.
-            AccessDenied: It may not be read.
-        """
-        if 0 < self.size_bytes <= _SMALL_BYTES:
-            block = self._read_at_once()
-            if block is not None:
-                return iter((block,))
-        return self._read_blocks()
-
-    def _read_at_once(self) -> memoryview | None:
-        """All bytes of a file that is, after they were read, just as it was listed."""
-        try:
-            handle = os.open(self.location, self._flags)
-            try:
-                data = os.read(handle, self.size_bytes + 1)
-                after = os.fstat(handle)
-            finally:
-                os.close(handle)
-        except OSError:
-            return None  # the long way says what is wrong
-        same = (
-            len(data) == self.size_bytes
-            and self._is_same(after)
-            and after.st_ctime_ns == self.status.st_ctime_ns
-            and stat.S_ISREG(after.st_mode)
-        )
-        return memoryview(data) if same else None
-
-    @property
-    def _flags(self) -> int:
-        return _OPEN if self.follow_links else _OPEN | os.O_NOFOLLOW
-
-    def _read_blocks(self) -> Iterator[memoryview]:
-        try:
-            handle = os.open(self.location, self._flags)
-        except OSError as error:
-            raise self._failed(error) from error
-        try:
-            yield from self._read(handle)
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            os.close(handle)
-
-    def _read(self, handle: int) -> Iterator[memoryview]:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode) or not self._is_same(before):
-            raise self._changed()
-        position = 0
-        while position < self.size_bytes:
-            want = min(BLOCK_BYTES, self.size_bytes - position)
-            block = _read_block(handle, want, self.pages)
-            if len(block) < want:
-                raise self._changed()
-            position += want
-            if position == self.size_bytes:
-                self._check_end(handle, before)
-            yield block
-            del block  # not kept while the next one is read
-        if self.size_bytes == 0:
-            self._check_end(handle, before)
-
-    def _check_end(self, handle: int, before: os.stat_result) -> None:
-        after = os.fstat(handle)
-        if not self._is_same(after) or after.st_ctime_ns != before.st_ctime_ns or os.read(handle, 1):
-            raise self._changed()
-
-    def _is_same(self, status: os.stat_result) -> bool:
-        return status.st_size == self.size_bytes and status.st_mtime_ns == self.status.st_mtime_ns
-
-    def _changed(self) -> Conflict:
-        return Conflict(
-            f"{shown(self.path)} changed while it was read",
-            code="source-changed",
-            hint="let its writer finish, then run the command again",
-            context={"path": self.path},
-        )
-
-    def _failed(self, error: OSError) -> GitMLError:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            return self._changed()
-        return _unreadable(self.path, error)
 
 
 class _Found(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -334,7 +231,7 @@ class FolderSource:
                     if entry is not None:
                         found.append(entry)
         except OSError as error:
-            self._fault(_unreadable(path or folder.location, error))
+            self._fault(unreadable(path or folder.location, error))
             return []
         return found
 
@@ -386,24 +283,6 @@ class FolderSource:
         )
 
 
-def _read_block(handle: int, size_bytes: int, pages: UsedPages | None) -> memoryview:
-    """Up to so many bytes; fewer only at the end of the file."""
-    if size_bytes <= _SMALL_BYTES:
-        data = os.read(handle, size_bytes)
-        if len(data) == size_bytes:
-            return memoryview(data)
-        buffer = memoryview(bytearray(size_bytes))
-        buffer[: len(data)] = data
-        total = len(data)
-    else:
-        again = pages if size_bytes > _LARGE_BYTES else None
-        buffer = memoryview(fresh_pages(size_bytes)) if again is None else again.take()[:size_bytes]
-        total = 0
-    while total < size_bytes and (count := os.readv(handle, [buffer[total:]])):
-        total += count
-    return buffer[:total]
-
-
 def _kind(mode: int) -> str:
     if stat.S_ISLNK(mode):
         return "a symbolic link (--follow-links stores what it points to)"
@@ -426,7 +305,7 @@ def _refused(path: str, reason: str) -> InvalidInput:
 def _unseen(path: str, location: str, error: OSError) -> GitMLError:
     """Why what is at a location cannot be looked at."""
     if error.errno not in (errno.ENOENT, errno.ELOOP):
-        return _unreadable(path, error)
+        return unreadable(path, error)
     if Path(location).is_symlink():
         return _refused(path, "is a symbolic link that leads nowhere")
     return NotFound(
@@ -434,18 +313,4 @@ def _unseen(path: str, location: str, error: OSError) -> GitMLError:
         code="path-missing",
         hint="name an existing file or folder",
         context={"path": path},
-    )
-
-
-def _unreadable(path: str, error: OSError) -> GitMLError:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return AccessDenied(
-            f"{shown(path)} may not be read: {reason}",
-            code="source-unreadable",
-            hint=f"get the right to read {shown(path)}",
-            context={"path": path},
-        )
-    return StoreUnavailable(
-        f"{shown(path)} could not be read: {reason}", code="source-unreadable", context={"path": path}
     )

@@ -8,22 +8,30 @@ depend on size: blocks on their way, the open pack and packs being put share wha
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter
 
 from gitml.errors import Conflict
 from gitml.model.progress import Progress
 from gitml.store.formats import chunker
-from gitml.store.formats.codec import Codec, compress_chunk, is_worth_it
+from gitml.store.formats.codec import Codec
 from gitml.store.formats.runs import Run
 from gitml.store.media.medium import Buffer
 from gitml.store.write.dedup import LARGE_BYTES, EarlierTree, KnownChunks, PackRun, PackWindow
 from gitml.store.write.listing import ListingWriter
 from gitml.store.write.packing import PackWriter, extend_runs
+from gitml.store.write.reading import (
+    Chunk,
+    Read,
+    Strand,
+    compress,
+    compress_all,
+    hash_chunks,
+    read_at_once,
+    read_batch,
+)
 from gitml.store.write.source import SourceFile
 
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -33,14 +41,6 @@ _QUEUED_BYTES = 24 * 1024 * 1024
 _QUEUED_BATCHES = 32  # a small file is listed in more bytes than it has
 _KEPT_SUFFIXES = 1_000
 _TINY_BYTES = 32 * 1024
-_AT_ONCE_S = 0.0002  # for a file; whoever takes longer waits for a medium
-_PATIENCE_S = 0.003
-
-Chunk = tuple[bytes, Buffer]
-"""Id and bytes."""
-
-_Read = tuple[bytes, list[Chunk]]
-"""What a file holds: its digest, and its chunks unless they need not be looked at."""
 
 
 class Probe:
@@ -88,8 +88,8 @@ class _Batch:
 
     files: list[SourceFile]
     size_bytes: int
-    read: list[_Read]
-    rest: Future[list[_Read]] | None
+    read: list[Read]
+    rest: Future[list[Read]] | None
 
 
 class TreeWriter:
@@ -166,10 +166,10 @@ class TreeWriter:
         self._make_room(batch_bytes)
         self._queued_bytes += batch_bytes
         known = [self._find_file(file, file.digest) is not None if file.digest else False for file in batch]
-        read = _read_at_once(batch, known) if batch_bytes <= _TINY_BYTES * len(batch) else []
+        read = read_at_once(batch, known) if batch_bytes <= _TINY_BYTES * len(batch) else []
         rest = None
         if len(read) < len(batch):
-            rest = self._pool.submit(_read_batch, batch[len(read) :], known[len(read) :])
+            rest = self._pool.submit(read_batch, batch[len(read) :], known[len(read) :])
         self._queue.append(_Batch(batch, batch_bytes, read, rest))
         if rest is None and len(self._queue) == 1:
             self._drain()  # while the bytes are still in the processor's cache
@@ -241,7 +241,7 @@ class TreeWriter:
                 self._list(_Draft(file, sha, runs, []), [])
                 self._progress.advance(size_bytes=file.size_bytes, files=1, reused_bytes=file.size_bytes)
                 return
-        strand = _Strand(self._pool)
+        strand = Strand(self._pool)
         runs_found: list[Run] = []
         pieces: deque[tuple[int, list[Future[list[Chunk]]]]] = deque()
         windows, probe, cutter = self._windows(file.path), Probe(), chunker.Cutter()
@@ -279,7 +279,7 @@ class TreeWriter:
 
     def _hash_cuts(self, cuts: list[memoryview]) -> tuple[int, list[Future[list[Chunk]]]]:
         groups = [cuts[start : start + _TASK_CHUNKS] for start in range(0, len(cuts), _TASK_CHUNKS)]
-        return sum(map(len, cuts)), [self._pool.submit(_hash_chunks, group) for group in groups]
+        return sum(map(len, cuts)), [self._pool.submit(hash_chunks, group) for group in groups]
 
     def _hash_only(self, file: SourceFile) -> bytes:
         hasher = hashlib.sha256()
@@ -358,12 +358,12 @@ class TreeWriter:
         wanted: list[int] = []
         for number, (_, data, probe) in enumerate(new):
             if probe.is_due():
-                frames[number] = _compress(data)
+                frames[number] = compress(data)
                 probe.compress = frames[number] is not None
             elif probe.compress:
                 wanted.append(number)
         groups = [wanted[start : start + _TASK_CHUNKS] for start in range(0, len(wanted), _TASK_CHUNKS)]
-        futures = [self._pool.submit(_compress_all, [new[number][1] for number in group]) for group in groups]
+        futures = [self._pool.submit(compress_all, [new[number][1] for number in group]) for group in groups]
         for group, future in zip(groups, futures, strict=True):
             for number, frame in zip(group, future.result(), strict=True):
                 frames[number] = frame
@@ -388,50 +388,6 @@ class TreeWriter:
             self._learn(file, sha)
 
 
-class _Strand:
-    """Hashes the blocks of one file in order, on the pool, one task at a time."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._hasher = hashlib.sha256()
-        self._blocks: deque[memoryview] = deque()
-        self._changed = threading.Condition()
-        self._running = False
-
-    def feed(self, block: memoryview) -> None:
-        with self._changed:
-            self._blocks.append(block)
-            if self._running:
-                return
-            self._running = True
-        self._pool.submit(self._run)
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._blocks:
-                    self._running = False
-                    self._changed.notify_all()
-                    return
-                block = self._blocks[0]
-            self._hasher.update(block)
-            del block
-            with self._changed:
-                self._blocks.popleft()
-                self._changed.notify_all()
-
-    def wait(self, most: int) -> None:
-        """Wait until at most so many blocks are left to hash."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._blocks) <= most)
-
-    def digest(self) -> bytes:
-        """The digest of all blocks."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._running)
-        return self._hasher.digest()
-
-
 def _numbered(
     new: list[tuple[bytes, Buffer, Probe]],
     numbers: dict[bytes, int],
@@ -443,51 +399,3 @@ def _numbered(
     number = numbers[chunk_id] = len(new)
     new.append((chunk_id, data, probe))
     return -1 - number
-
-
-def _read_at_once(files: Sequence[SourceFile], known: Collection[bool]) -> list[_Read]:
-    """The first of some tiny files, until they had to be waited for.
-
-    What is in the system's memory is read sooner than another thread could be asked for it; what is not is read by
-    many threads.
-    """
-    read: list[_Read] = []
-    limit = perf_counter() + _PATIENCE_S
-    for file, is_known in zip(files, known, strict=True):
-        read.append(_read(file, is_known))
-        limit += _AT_ONCE_S
-        if perf_counter() > limit:
-            break
-    return read
-
-
-def _read_batch(files: Sequence[SourceFile], known: Collection[bool]) -> list[_Read]:
-    return [_read(file, is_known) for file, is_known in zip(files, known, strict=True)]
-
-
-def _read(file: SourceFile, is_known: bool) -> _Read:  # noqa: FBT001
-    if is_known and file.digest is not None:
-        return file.digest, []
-    return _read_whole(file)
-
-
-def _read_whole(file: SourceFile) -> _Read:
-    blocks = list(file.blocks())
-    data = blocks[0] if len(blocks) == 1 else memoryview(b"".join(blocks))
-    sha = hashlib.sha256(data).digest()
-    if len(data) <= chunker.ONE_CHUNK_BYTES:
-        return sha, [(sha, data)] if data else []
-    return sha, _hash_chunks(chunker.cut(data))
-
-
-def _hash_chunks(chunks: Sequence[memoryview]) -> list[Chunk]:
-    return [(hashlib.sha256(chunk).digest(), chunk) for chunk in chunks]
-
-
-def _compress(data: Buffer) -> bytes | None:
-    frame = compress_chunk(data)
-    return frame if is_worth_it(len(data), len(frame)) else None
-
-
-def _compress_all(chunks: Sequence[Buffer]) -> list[bytes | None]:
-    return [_compress(chunk) for chunk in chunks]
