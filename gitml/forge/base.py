@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from gitml.forge.shared import Shared
-from gitml.git.types import Identity
+from gitml.git.types import Commit, Identity
 from gitml.model.request import RequestEvent
 
 
@@ -251,9 +251,13 @@ class Forge(Protocol):
     def record_merged(self, request: Request, *, onto: str) -> None:
         """Record a merge that is on the target already; nothing where somebody else just recorded something."""
 
-    def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
-        """Requests that were merged into a stage, by number.
+    def merged_requests(self, target: str) -> Sequence[Request]:
+        """Requests that were merged into a stage, by number."""
+
+    def oldest_merge(self, target: str, chain: Sequence[Commit]) -> Request | None:
+        """The request that made the oldest merge of a stage's chain that any made; its reviews may be left out.
 
         Args:
-            with_reviews: Otherwise reviews, and who wrote what, are left out where they cost a call for each.
+            target: The stage.
+            chain: Its first-parent chain, newest first.
         """

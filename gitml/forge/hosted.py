@@ -94,12 +94,24 @@ class HostedForge:
                 found.append(request)
         return tuple(found)
 
-    def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
+    def merged_requests(self, target: str) -> Sequence[Request]:
         """See :meth:`gitml.forge.base.Forge.merged_requests`."""
-        hosted = sorted(self.host.list(RequestState.MERGED, target=target), key=lambda one: one.number)
-        if with_reviews:
-            self._bring([one.head for one in hosted])
-        return [self._request(one, with_reviews=with_reviews) for one in hosted]
+        hosted = self._merged(target)
+        self._bring([one.head for one in hosted])
+        return [self._request(one, with_reviews=True) for one in hosted]
+
+    def oldest_merge(self, target: str, chain: Sequence[Commit]) -> Request | None:
+        """See :meth:`gitml.forge.base.Forge.oldest_merge`; reviews would cost a call for each."""
+        made = {}
+        for hosted in self._merged(target):
+            merge = self._merge_of(hosted)
+            if merge is not None:
+                made[merge.oid] = hosted
+        oldest = next((made[commit.oid] for commit in reversed(chain) if commit.oid in made), None)
+        return None if oldest is None else self._request(oldest, with_reviews=False)
+
+    def _merged(self, target: str) -> Sequence[HostedRequest]:
+        return sorted(self.host.list(RequestState.MERGED, target=target), key=lambda one: one.number)
 
     def find_open(self, source: str, target: str, refs: Sequence[str]) -> Request | None:
         """See :meth:`gitml.forge.base.Forge.find_open`."""

@@ -7,7 +7,7 @@ each other's words. An approval here proves no more than the right to push.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ from gitml.forge.events import EVENT_FILE, Chain, EventReader, read_request
 from gitml.forge.shared import HEADS, REQUESTS, Moved, RefMove, Shared
 from gitml.git.racing import Race
 from gitml.git.repository import Repository
-from gitml.git.types import Identity
+from gitml.git.types import Commit, Identity
 from gitml.model.progress import SILENT, Progress
 from gitml.model.request import EventKind, RequestEvent
 from gitml.model.typed import check_text
@@ -129,13 +129,33 @@ class LocalForge:
                 self._progress.note(chain.message)
         return chains
 
-    def merged_requests(self, target: str, *, with_reviews: bool = True) -> Sequence[Request]:
+    def merged_requests(self, target: str) -> Sequence[Request]:
         """See :meth:`gitml.forge.base.Forge.merged_requests`."""
         return [
-            self._request(number, chain, with_authors=with_reviews)
+            self._request(number, chain)
             for number, chain in sorted(self._chains().items())
             if _state(chain) is RequestState.MERGED and chain[0].event.target == target
         ]
+
+    def oldest_merge(self, target: str, chain: Sequence[Commit]) -> Request | None:
+        """See :meth:`gitml.forge.base.Forge.oldest_merge`; of most requests no more than the newest commit is read."""
+        tips = self._shared.requests()
+        by_head: dict[str, dict[int, str]] = {}
+        for number, commit in self._newest(tips).items():
+            by_head.setdefault("".join(commit.parents[-1:]), {})[number] = commit.oid
+        for merge in reversed(chain):
+            if len(merge.parents) != 2:
+                continue
+            for number, events in self._events.chains(by_head.get(merge.parents[-1], {})).items():
+                if not isinstance(events, InvalidInput) and _made(events, target, merge):
+                    return self._request(number, events)
+        return None
+
+    def _newest(self, tips: Mapping[int, str]) -> dict[int, Commit]:
+        """The commits of the newest events; anybody can let such a ref name something else."""
+        kinds = self._repo.kinds(list(tips.values()))
+        there = [number for number, kind in zip(tips, kinds, strict=True) if kind == "commit"]
+        return dict(zip(there, self._repo.commits([tips[number] for number in there]), strict=True))
 
     def find_open(self, source: str, target: str, refs: Sequence[str]) -> Request | None:
         """See :meth:`gitml.forge.base.Forge.find_open`."""
@@ -148,9 +168,8 @@ class LocalForge:
     def find_by_head(self, head: str, target: str | None = None) -> Request | None:
         """The newest open request that would merge a commit; only requests that end in it are read."""
         tips = self._shared.requests()
-        oids = [oid for oid in sorted(set(tips.values())) if self._repo.resolve(oid) == oid]
-        ends = {commit.oid for commit in self._repo.commits(oids) if commit.parents[-1:] == (head,)}
-        chains = self._events.chains({number: tip for number, tip in tips.items() if tip in ends})
+        ends = {number for number, commit in self._newest(tips).items() if commit.parents[-1:] == (head,)}
+        chains = self._events.chains({number: tip for number, tip in tips.items() if number in ends})
         for number, chain in sorted(chains.items(), reverse=True):
             if isinstance(chain, InvalidInput) or _state(chain) is not RequestState.OPEN:
                 continue
@@ -319,7 +338,7 @@ class LocalForge:
         parents = [event.head] if tip is None else [tip, event.head]
         return self._repo.write_commit(tree, parents, f"request {event.number}: {event.kind.value}\n")
 
-    def _request(self, number: int, chain: Chain, *, with_authors: bool = True) -> Request:
+    def _request(self, number: int, chain: Chain) -> Request:
         event = chain[-1].event
         head = next(
             link.event.head
@@ -328,7 +347,7 @@ class LocalForge:
         )
         merged = self._merge_of(event) if event.kind is EventKind.MERGED else None
         base = event.base if event.kind is EventKind.MERGED else self._trusted_base(event.target)
-        commits = self._repo.between(base or event.base, head) if with_authors else ()
+        commits = self._repo.between(base or event.base, head)
         emails = [person.email for commit in commits for person in (commit.author, commit.committer)]
         return read_request(chain, number, emails, merged)
 
@@ -358,6 +377,13 @@ def must_be_open(request: Request) -> None:
             hint=f"gitml pr show {request.number}",
             context={"number": request.number, "state": request.state.value},
         )
+
+
+def _made(chain: Chain, target: str, merge: Commit) -> bool:
+    """Whether a request ended with a merge."""
+    event = chain[-1].event
+    is_merged = event.kind is EventKind.MERGED and event.target == target
+    return is_merged and tuple(merge.parents) == (event.base, event.head)
 
 
 def _state(chain: Chain) -> RequestState:

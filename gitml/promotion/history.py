@@ -158,7 +158,7 @@ def stage_entries(
     if tip is None:
         return []
     requests = forge.merged_requests(stage)
-    birth = _birth(ws, forge, stage, requests)
+    birth = birth_of(ws, forge, stage)
     if birth is None:
         need_whole_history(ws, f"the whole history of {stage}")
     chain = list(ws.repo.first_parents(tip, stop=birth))
@@ -276,25 +276,17 @@ class StageFiles:
 
 
 def birth_of(ws: Workspace, forge: Forge, stage: str) -> str | None:
-    """The commit that a stage was born from, as its first merged request recorded it; None where unknown."""
-    return _birth(ws, forge, stage, forge.merged_requests(stage, with_reviews=False))
+    """The commit that a stage was born from; None where unknown.
 
-
-def _birth(ws: Workspace, forge: Forge, stage: str, requests: Sequence[Request]) -> str | None:
-    """Base of the oldest merge on the chain that a request made, where nothing of the stage is older.
-
-    A base that is not on the default branch is a commit of the stage itself, so changes came past the requests
-    before; then the whole chain counts.
+    That is the base of the oldest merge on its chain that a request made, where nothing of the stage is older. A base
+    that is not on the default branch is a commit of the stage itself, so changes came past the requests before; then
+    the whole chain counts.
     """
     tip = forge.branch(stage)
-    merges = {request.merged_commit: request.base for request in requests if request.merged_commit}
-    if tip is None or not merges:
+    oldest = None if tip is None else forge.oldest_merge(stage, list(ws.repo.first_parents(tip)))
+    if oldest is None or not ws.repo.is_ancestor(oldest.base, ws.default_tip().commit):
         return None
-    oldest = None
-    for commit in ws.repo.first_parents(tip):
-        oldest = merges.get(commit.oid, oldest)
-    default = ws.default_tip().commit
-    return oldest if oldest is not None and ws.repo.is_ancestor(oldest, default) else None
+    return oldest.base
 
 
 _MOMENT = re.compile(
