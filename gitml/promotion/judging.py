@@ -116,8 +116,10 @@ def judge_merge(
 
 def shape_of(ws: Workspace, tip: str, head: Commit) -> Shape:
     """One commit on the stage is a promotion by asset, whatever its author calls it."""
-    if len(head.parents) != 1 or head.oid == tip:
+    if len(head.parents) != 1:
         return Shape.BY_BRANCH
+    if head.oid == tip:
+        return Shape.BY_ASSET  # what the tip was made from is on the stage, whether or not this clone has it
     if ws.repo.resolve(head.parents[0]) is None:
         need_whole_history(ws, f"what {head.oid[:12]} was made from")
     on_stage = ws.repo.is_ancestor(head.parents[0], tip)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitml.model.pointer import Pointer
 from gitml.registry.stores import StoreSet
+
+if TYPE_CHECKING:
+    from gitml.model.pointer import Pointer
 
 
 def is_sent(stores: StoreSet, pointer: Pointer) -> bool:
