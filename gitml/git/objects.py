@@ -250,9 +250,8 @@ def _person(raw: bytes) -> Person:
     match = _PERSON.match(raw)
     if match is None:
         return Person(name=raw.decode("utf-8", "replace"), email="", time=datetime.fromtimestamp(0, UTC))
-    seconds = int(match[3] or 0)
     try:
-        time = datetime.fromtimestamp(seconds, UTC)
+        time = datetime.fromtimestamp(int(match[3] or 0), UTC)
     except (ValueError, OverflowError, OSError):
         time = datetime.fromtimestamp(0, UTC)
     return Person(

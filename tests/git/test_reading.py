@@ -12,6 +12,7 @@ from support.gitrepos import bare, clone, commit, git, linked, make, with_remote
 from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, UsageError
 from gitml.git import Operation, Repository
 from gitml.git.command import GitCommand
+from gitml.git.objects import parse_person
 
 
 @pytest.fixture(params=["sha1", "sha256"])
@@ -274,6 +275,12 @@ def test_settings_and_identity(
         repository.identity()
     assert caught.value.code == "no-identity"
     assert "git config" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("seconds", [b"9" * 20, b"9" * 5000, b"-" + b"9" * 5000])
+def test_a_moment_that_no_calendar_has_is_the_first_one(seconds: bytes) -> None:
+    found = parse_person(b"A <a@example.com> " + seconds + b" +0000")
+    assert (found.email, found.time) == ("a@example.com", datetime.fromtimestamp(0, UTC))
 
 
 def test_commit_dates_and_authors_round_trip(repository: Repository) -> None:
