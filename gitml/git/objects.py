@@ -23,7 +23,7 @@ from gitml.git.types import Commit, Person, TreeEntry
 
 _BATCH: Final = 400  # requests in flight; they must fit into a pipe, which holds 64 KiB
 _ANSWER: Final = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([a-z]+) (\d+)\n\Z")
-_PERSON: Final = re.compile(rb"(.*?) ?<([^>]*)>(?: (-?\d+) ([+-]\d{4}))?", re.DOTALL)
+_MOMENT: Final = re.compile(rb" (-?\d{1,20}) [+-]\d{4}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,16 +247,17 @@ def parse_person(raw: bytes) -> Person:
 
 
 def _person(raw: bytes) -> Person:
-    match = _PERSON.match(raw)
-    if match is None:
+    name, opened, rest = raw.partition(b"<")
+    email, closed, tail = rest.partition(b">")
+    if not opened or not closed:
         return Person(name=raw.decode("utf-8", "replace"), email="", time=datetime.fromtimestamp(0, UTC))
+    moment = _MOMENT.match(tail)
     try:
-        time = datetime.fromtimestamp(int(match[3] or 0), UTC)
+        time = datetime.fromtimestamp(int(moment[1]) if moment else 0, UTC)
     except (ValueError, OverflowError, OSError):
         time = datetime.fromtimestamp(0, UTC)
-    return Person(
-        name=match[1].decode("utf-8", "replace"), email=match[2].decode("utf-8", "replace"), time=time
-    )
+    name = name.removesuffix(b" ")
+    return Person(name=name.decode("utf-8", "replace"), email=email.decode("utf-8", "replace"), time=time)
 
 
 def _decode(raw: bytes, encoding: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import tempfile
 import time
@@ -39,7 +40,9 @@ def _plain(name: str, seconds: int) -> None:
     from fuzz.targets import TARGETS
 
     target, count, end = TARGETS[name], 0, time.monotonic() + seconds
-    for data in mutants(target.seeds, target.words, f"{name}-{time.time_ns()}"):
+    for data in mutants(
+        target.seeds, target.words, f"{name}-{os.environ.get('GITML_FUZZ_SEED') or time.time_ns()}"
+    ):
         try:
             check(target, data)
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gitml.errors import AccessDenied, GitMLError, IntegrityError, NotFound, Usa
 from gitml.git import Operation, Repository
 from gitml.git.command import GitCommand
 from gitml.git.objects import parse_person
+from gitml.git.types import Person
 
 
 @pytest.fixture(params=["sha1", "sha256"])
@@ -281,6 +283,30 @@ def test_settings_and_identity(
 def test_a_moment_that_no_calendar_has_is_the_first_one(seconds: bytes) -> None:
     found = parse_person(b"A <a@example.com> " + seconds + b" +0000")
     assert (found.email, found.time) == ("a@example.com", datetime.fromtimestamp(0, UTC))
+
+
+@pytest.mark.parametrize("raw", [b"<" * 1_000_000, b"a " * 500_000, b"<>" * 500_000, b"> <" * 300_000])
+def test_names_that_never_end_are_read_in_one_go(raw: bytes) -> None:
+    began = time.process_time()
+    parse_person(raw)
+    assert time.process_time() - began < 1, "each character is looked at some few times"
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "email", "seconds"),
+    [
+        (b"A B <a@b> 12 +0000", "A B", "a@b", 12),
+        (b"A<a> -5 -0130", "A", "a", -5),
+        (b"<> 1 +0000", "", "", 1),
+        (b"A  <a <b> 7 +0000", "A ", "a <b", 7),
+        (b"A <a> 7", "A", "a", 0),
+        (b"A <a 7 +0000", "A <a 7 +0000", "", 0),
+        (b"A", "A", "", 0),
+    ],
+)
+def test_persons(raw: bytes, name: str, email: str, seconds: int) -> None:
+    expected = Person(name=name, email=email, time=datetime.fromtimestamp(seconds, UTC))
+    assert parse_person(raw) == expected
 
 
 def test_commit_dates_and_authors_round_trip(repository: Repository) -> None:
