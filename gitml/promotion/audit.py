@@ -21,7 +21,7 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.pointer import Input, Pointer
 from gitml.promotion.case import Case, Found, Needed
 from gitml.promotion.chain import need_whole_history, since_default
-from gitml.promotion.history import birth_of
+from gitml.promotion.history import birth_among
 from gitml.promotion.judging import reviews_of, shape_of
 from gitml.promotion.policy import OF_GIT_ALONE, judge
 from gitml.promotion.stated import stated_in
@@ -169,7 +169,7 @@ class _Audit:
 
     def walk(self, tip: str, requests: Sequence[Request]) -> Iterator[Detour]:
         """What is wrong with the commits of the stage."""
-        self.birth = birth_of(self._ws, self._forge, self._stage)
+        self.birth = birth_among(self._ws, tip, requests)
         if (
             self.birth is None
         ):  # born past the requests, it has changes of its own since it left the default branch

@@ -196,6 +196,6 @@ class RepositoryEvidence:
         """See :class:`gitml.promotion.case.Evidence`."""
         target = self._target
         if not ran(self._ws, target.stage, target.tip, asset, version):
-            return False  # without asking where the stage was born, for which every request is read
+            return False  # without asking where the stage was born, which costs a look at its requests
         birth = self._birth()
         return birth is None or ran(self._ws, target.stage, target.tip, asset, version, stop=birth)

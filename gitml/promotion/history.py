@@ -158,7 +158,7 @@ def stage_entries(
     if tip is None:
         return []
     requests = forge.merged_requests(stage)
-    birth = birth_of(ws, forge, stage)
+    birth = birth_among(ws, tip, requests)
     if birth is None:
         need_whole_history(ws, f"the whole history of {stage}")
     chain = list(ws.repo.first_parents(tip, stop=birth))
@@ -283,7 +283,19 @@ def birth_of(ws: Workspace, forge: Forge, stage: str) -> str | None:
     the whole chain counts.
     """
     tip = forge.branch(stage)
-    oldest = None if tip is None else forge.oldest_merge(stage, list(ws.repo.first_parents(tip)))
+    return None if tip is None else _born(ws, forge.oldest_merge(stage, list(ws.repo.first_parents(tip))))
+
+
+def birth_among(ws: Workspace, tip: str, requests: Sequence[Request]) -> str | None:
+    """As :func:`birth_of`, for one that has read all merged requests of the stage."""
+    made = {request.merged_commit: request for request in requests}
+    oldest = None
+    for commit in ws.repo.first_parents(tip):
+        oldest = made.get(commit.oid, oldest)
+    return _born(ws, oldest)
+
+
+def _born(ws: Workspace, oldest: Request | None) -> str | None:
     if oldest is None or not ws.repo.is_ancestor(oldest.base, ws.default_tip().commit):
         return None
     return oldest.base

@@ -41,7 +41,7 @@ def _plain(name: str, seconds: int) -> None:
 
     target, count, end = TARGETS[name], 0, time.monotonic() + seconds
     for data in mutants(
-        target.seeds, target.words, f"{name}-{os.environ.get('GITML_FUZZ_SEED') or time.time_ns()}"
+        target.seeds, target.words, f"{name}-{os.environ.get('GITML_TEST_SEED') or time.time_ns()}"
     ):
         try:
             check(target, data)

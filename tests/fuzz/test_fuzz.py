@@ -31,6 +31,8 @@ FOUND: dict[str, list[bytes]] = {
         _commit_in(b"\x01\x00\x00"),
         _commit_in(b"punycode", b"-" + b"9" * 60_000),
         _commit_in(b"idna", b"a." * 30_000),
+        b"tree 1\nauthor " + b"<" * 65_000 + b"\ncommitter A <a> 1 +0000\n\n",
+        b"tree 1\nauthor A <a> " + b"9" * 8_000 + b" +0000\ncommitter A <a> 1 +0000\n\n",
     ],
     "zip": [TARGETS["zip"].seeds[1].replace(b"config.json", b"\0" * 11)],
     "git-words": [b"remote: " + b"a" * 65_000, b"x?" + b"token" * 13_000, b"remote: " + b"http://" * 9_000],
