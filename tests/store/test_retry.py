@@ -28,11 +28,15 @@ def patience(clock: Clock) -> Patience:
     return Patience(120, 30, clock=lambda: clock.now_s, sleep=clock.sleep)
 
 
-def exhausted(waiting: Patience) -> int:
-    attempts = 1
-    while waiting.wait(attempts, BUSY):
-        attempts += 1
-    return attempts
+def exhausted(waiting: Patience, clock: Clock | None = None) -> int:
+    """Attempts until no more are made; with a clock, each of them stalls for as long as it may."""
+    for attempts in range(1, 1000):
+        stall_s = waiting.attempt_s()
+        if clock is not None:
+            clock.now_s += stall_s + 0.01  # a watch is never on the dot
+        if not waiting.wait(attempts, BUSY):
+            return attempts
+    pytest.fail("there was no end of attempts")
 
 
 def test_waits_grow_and_end_at_the_cap(clock: Clock) -> None:
@@ -71,19 +75,30 @@ def test_all_workers_share_one_outage(clock: Clock) -> None:
 
 def test_attempts_after_the_cap_are_short(clock: Clock) -> None:
     waiting = patience(clock)
-    assert waiting.stall_s() == 30
+    assert waiting.attempt_s() == 30
     waiting.wait(1, BUSY)
     clock.now_s += 110
-    assert 5 <= waiting.stall_s() <= 10
+    assert 5 <= waiting.attempt_s() <= 10
+    waiting.wait(2, BUSY)
     clock.now_s += 20
-    assert waiting.stall_s() == 5
+    assert waiting.attempt_s() == 5
+
+
+@pytest.mark.parametrize("cap_s", [0.5, 3, 15, 29, 31, 120])
+def test_attempts_that_stall_end_whatever_the_cap(clock: Clock, cap_s: float) -> None:
+    """Also where an attempt takes as long as an outage may last."""
+    waiting = Patience(cap_s, 30, clock=lambda: clock.now_s, sleep=clock.sleep)
+    for _ in range(3):  # calls, one after the other
+        began_s = clock.now_s
+        exhausted(waiting, clock)
+        assert clock.now_s - began_s <= cap_s + 2 * min(30, cap_s) + 1
 
 
 def test_an_answer_ends_the_outage(clock: Clock) -> None:
     waiting = patience(clock)
     exhausted(waiting)
     waiting.answered()
-    assert waiting.stall_s() == 30
+    assert waiting.attempt_s() == 30
     assert exhausted(waiting) > 5
 
 

@@ -159,7 +159,7 @@ class WebOrigin:
         while True:
             attempts += 1
             try:
-                reply = self._opener.open(request, timeout=self._patience.stall_s())
+                reply = self._opener.open(request, timeout=self._patience.attempt_s())
                 break
             except _Refused as refused:
                 failure = Failure(

@@ -237,6 +237,7 @@ class FsspecMedium:
         attempts, was_sent = 0, False
         while True:
             attempts += 1
+            self._patience.attempt_s()  # what watches over stalls is the client's own
             try:
                 with self._connection() as files:
                     was_sent = True

@@ -329,7 +329,7 @@ class RemoteMedium:
         """Run one attempt on the client's loop; give it up when it stands still."""
         loop = self._client.loop  # may have to import an SDK first, which is no stall
         pulse = Pulse()
-        stall_s = self._patience.stall_s()
+        stall_s = self._patience.attempt_s()
         future = asyncio.run_coroutine_threadsafe(attempt(pulse), loop)
         try:
             while not future.done():

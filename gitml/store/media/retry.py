@@ -81,8 +81,14 @@ class Patience:
         self._began_s: float | None = None
         self._failed_s = 0.0
 
-    def stall_s(self) -> float:
-        """How long the next attempt may go without a byte."""
+    def attempt_s(self) -> float:
+        """An attempt begins: how long it may go without a byte.
+
+        An outage is over, too, when nobody has asked again for longer than the cap.
+        """
+        with self._lock:
+            if self._began_s is not None and self._clock() - self._failed_s > self.cap_s:
+                self._began_s = None
         left = self._left_s()
         return min(self._stall_s, max(left, min(_LAST_ATTEMPT_S, self.cap_s)))
 
@@ -101,7 +107,7 @@ class Patience:
         """
         now = self._clock()
         with self._lock:
-            if self._began_s is None or now - self._failed_s > self.cap_s:
+            if self._began_s is None:
                 self._began_s = now
             self._failed_s = now
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(attempt, 10))
