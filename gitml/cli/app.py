@@ -55,6 +55,7 @@ class Root(LazyGroup):
     def _run(self, words: list[str], program: str, session: Session, extra: dict[str, Any]) -> int:
         try:
             code = self._invoke(words, program, session, extra)
+            session.close_progress()
             session.out.flush()
         except ReaderGoneError:
             session.close_progress()

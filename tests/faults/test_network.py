@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import random
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -17,13 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support.cli import InFolder, Ran
-from support.proxy import Proxy
+from support.proxy import FOREVER, Harm, Proxy, Rule
 from support.remote import SCHEMES, Place, place
 from support.team import Team, git, read, write
 from support.toxics import BadNetwork, Phase, Toxic
 
 from gitml.api import Registry
+from gitml.cli.app import root
 from gitml.registry import settings
 from gitml.store.media.remote_options import RemoteOptions
 
@@ -273,6 +276,21 @@ def large(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
     monkeypatch.setenv("GITML_STORE_DEFAULT_URL", there.url)
     return Site(there, Team(tmp_path / "team", store=False), tmp_path)
+
+
+@pytest.mark.parametrize("large", ["moto"], indirect=True)
+def test_a_command_that_waits_says_so_and_ends(large: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a patience that is shorter than what counts as a stall."""
+    large.gitml.ok("register", "datasets/a", str(write(large.base / "a", CONTENTS)))
+    monkeypatch.setenv("GITML_TIMEOUT_S", "3")
+    with Proxy(large.place.port, Rule(Harm.BLACK_HOLE, strikes=FOREVER)) as network:
+        monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", large.place.at(network.port).endpoint_url)
+        words = ["-C", str(large.team.ada.folder), "get", "datasets/a@1", "-o", str(large.base / "out")]
+        ran = CliRunner().invoke(root, words)
+    assert ran.exit_code == 7, ran.stderr
+    lines = ran.stderr.splitlines()
+    assert re.fullmatch(r"gitml: get: \d+ s so far", lines[0]), lines
+    assert lines[-2].startswith("gitml: GetObject roots/") and lines[-1] == "Try: run the command again"
 
 
 @pytest.mark.parametrize("large", ["moto"], indirect=True)

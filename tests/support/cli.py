@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from click.testing import CliRunner
 
 from gitml.cli.app import root
 
+_HEARTBEAT = re.compile(r"^gitml: [^\n]* s (?:left|so far)\n", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command line ended."""
+    """How a command line ended; stderr without the lines that come when the machine is slow."""
 
     exit_code: int
     stdout: str
@@ -34,7 +37,7 @@ def run(*words: str, program: click.Command = root, stdin: str = "") -> Ran:
     result = CliRunner().invoke(program, list(words), input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Ran(result.exit_code, result.stdout, result.stderr)
+    return Ran(result.exit_code, result.stdout, _HEARTBEAT.sub("", result.stderr))
 
 
 class Terminal(io.StringIO):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from gitml.cli.terminal.output import console
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 1.8
 _BAR_DELAY_S = 0.4
+_RATE_S = 10.0
+_NARROW = 120
+_NUMBERS_WIDTH = 74
 
 
 class Reporter(Progress, Protocol):
-    """A progress that can be told that nothing more comes."""
+    """A progress that can be told of the command it is for, and that nothing more comes."""
+
+    def watch(self, command: str) -> None:
+        """A command runs, which may have to wait for servers before it has any work to tell of."""
 
     def close(self) -> None:
         """End every display."""
@@ -41,6 +48,7 @@ class _Work:
         self.files = 0
         self.rows = 0
         self.begun_s = now_s
+        self._seen = deque([(now_s, 0)])
 
     def add(self, size_bytes: int, files: int, reused_bytes: int, rows: int) -> None:
         self.done_bytes += size_bytes
@@ -49,38 +57,56 @@ class _Work:
         self.rows += rows
 
     def rate(self, now_s: float) -> float:
-        """Bytes a second since the beginning."""
-        elapsed_s = now_s - self.begun_s
-        return self.done_bytes / elapsed_s if elapsed_s > 0 else 0.0
+        """Bytes a second, lately: what was there already may have gone much faster than what is left."""
+        while len(self._seen) > 1 and now_s - self._seen[1][0] >= _RATE_S:
+            self._seen.popleft()
+        then_s, then_bytes = self._seen[0]
+        self._seen.append((now_s, self.done_bytes))
+        return (self.done_bytes - then_bytes) / (now_s - then_s) if now_s > then_s else 0.0
 
-    def left_s(self, now_s: float) -> float | None:
-        """Seconds left at the present rate, if that can be told."""
-        rate = self.rate(now_s)
+    def left_s(self, rate: float) -> float | None:
+        """Seconds left at that rate, if that can be told."""
         if not self.total_bytes or rate <= 0 or self.done_bytes > self.total_bytes:
             return None
         return (self.total_bytes - self.done_bytes) / rate
 
     def line(self, now_s: float) -> str:
         """`register: 312.0 MiB of 1.0 GiB (30 %), 12 of 40 files, 210.3 MiB/s, 3 s left`."""
-        done = size(self.done_bytes)
-        if self.total_bytes:
-            percent = min(100, self.done_bytes * 100 // self.total_bytes)
-            done += f" of {size(self.total_bytes)} ({percent} %)"
-        parts = [done]
-        if self.total_files:
+        return f"{self.label}: {', '.join(self._parts(now_s))}"
+
+    def numbers(self, now_s: float, width: int) -> str:
+        """The same without the label; on a narrow screen `30 % of 1.0 GiB, 210.3 MiB/s, 3 s left`."""
+        return ", ".join(self._parts(now_s, is_brief=width < _NARROW))
+
+    def _parts(self, now_s: float, *, is_brief: bool = False) -> list[str]:
+        parts = []
+        percent = min(100, self.done_bytes * 100 // self.total_bytes) if self.total_bytes else 0
+        if self.total_bytes and is_brief:
+            parts.append(f"{percent} % of {size(self.total_bytes)}")
+        elif self.total_bytes:
+            parts.append(f"{size(self.done_bytes)} of {size(self.total_bytes)} ({percent} %)")
+        elif self.done_bytes:
+            parts.append(size(self.done_bytes))
+        if self.total_files and not is_brief:
             parts.append(f"{self.files:,} of {count(self.total_files, 'file')}")
-        elif self.files:
+        elif self.files and not is_brief:
             parts.append(count(self.files, "file"))
         if self.rows:
             parts.append(count(self.rows, "row"))
         if self.reused_bytes:
-            parts.append(f"{size(self.reused_bytes)} already there")
-        parts.append(f"{size(self.rate(now_s))}/s")
-        left_s = self.left_s(now_s)
+            share = f"{min(100, self.reused_bytes * 100 // max(self.done_bytes, 1))} %"
+            reused = (
+                f"{share} already there" if is_brief else f"{size(self.reused_bytes)} already there ({share})"
+            )
+            parts.append(reused)
+        rate = self.rate(now_s)
+        if parts:
+            parts.append(f"{size(rate)}/s")
+        left_s = self.left_s(rate)
         parts.append(
             f"{duration(left_s)} left" if left_s is not None else f"{duration(now_s - self.begun_s)} so far"
         )
-        return f"{self.label}: {', '.join(parts)}"
+        return parts
 
 
 class Heartbeat:
@@ -99,6 +125,11 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._works: list[_Work] = []
         self._stop: threading.Event | None = None
+
+    def watch(self, command: str) -> None:
+        """Lines are about the command until a piece of work begins."""
+        if not self._works:
+            self.begin(command)
 
     def begin(self, label: str, *, total_bytes: int | None = None, total_files: int | None = None) -> None:
         """A piece of work starts; lines are about it until it ends."""
@@ -165,6 +196,9 @@ class Bar:
         self._bars: Bars | None = None
         self._task: TaskID | None = None
 
+    def watch(self, command: str) -> None:
+        """Nothing: the person sees that it runs, and may be asked for a passphrase by git meanwhile."""
+
     def begin(self, label: str, *, total_bytes: int | None = None, total_files: int | None = None) -> None:
         """A piece of work starts; the bar is about it until it ends."""
         with self._lock:
@@ -223,31 +257,33 @@ class Bar:
                 self._task, description=work.label, completed=work.done_bytes, total=work.total_bytes
             )
 
-    def _numbers(self) -> str:
+    def _numbers(self, width: int) -> str:
         work = self._works[-1] if self._works else None
-        return "" if work is None else work.line(time.monotonic()).removeprefix(f"{work.label}: ")
+        return "" if work is None else work.numbers(time.monotonic(), width)
 
     def _show(self) -> None:
         from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
         from rich.text import Text
 
+        screen = console(self._stream)
         numbers = self._numbers
 
         class Numbers(ProgressColumn):
             """Bytes, rate and time left, in binary units."""
 
             def render(self, task: Task) -> Text:
-                return Text(numbers())
+                return Text(numbers(screen.width))
 
         with self._lock:
             if not self._works or self._bars is not None:
                 return
             self._bars = Bars(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                Numbers(),
-                console=console(self._stream),
+                BarColumn(bar_width=min(24, max(6, screen.width - _NUMBERS_WIDTH))),
+                Numbers(table_column=Column(no_wrap=True, overflow="ellipsis")),
+                console=screen,
                 transient=True,
             )
             self._task = self._bars.add_task("", total=None)

@@ -64,6 +64,7 @@ class Session:
         from gitml.api import Registry
 
         needed = not refs or any(ref is None or "//" not in ref for ref in refs)
+        self.progress.watch(self.command)
         return Registry(
             ".", registry=self.registry_path, jobs=self.jobs, progress=self.progress, needed=needed
         )
@@ -72,6 +73,7 @@ class Session:
         """The stores of that registry; there may be none, for commands that can do without."""
         from gitml.api import stores
 
+        self.progress.watch(self.command)
         return stores(".", registry=self.registry_path, jobs=self.jobs, progress=self.progress)
 
     def warn(self, message: str) -> None:
