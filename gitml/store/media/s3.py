@@ -129,6 +129,8 @@ class S3Client:
     async def _connect(self) -> None:
         """Let signatures cover bytes only where these can change on their way: that hashes them once more."""
         client = await self._files.set_session()
+        if self._endpoint is not None:
+            client.meta.events.register("before-call.s3", _stay, unique_id="gitml-stay")
         client.meta.config.s3["payload_signing_enabled"] = not is_guarded(client.meta.endpoint_url)
 
     async def _call(self, verb: str, **arguments: Any) -> Any:
@@ -229,6 +231,11 @@ class S3Client:
         if isinstance(cause, sdk.ClientError):
             return _refusal(cause)
         return _trouble(cause if isinstance(cause, sdk.BotoCoreError) else error)
+
+
+def _stay(context: dict[str, Any], **_: Any) -> None:
+    """Keep the SDK from looking for another region of a server that has none: it would ask itself in circles."""
+    context.get("s3_redirect", {})["redirected"] = True
 
 
 def _pinned(pin: Pin | None) -> dict[str, str]:
