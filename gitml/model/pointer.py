@@ -397,9 +397,9 @@ class Pointer:
                 for position, item in enumerate(inputs)
             ),
             source=Source._build(Fields(fields.mapping("source"), ("source",))),
-            params=_named("params", fields.mapping("params")),
-            metrics=_numbers(fields.mapping("metrics")),
-            spec=fields.mapping("spec"),
+            params=_named("params", _values(fields, "params")),
+            metrics=_numbers(_values(fields, "metrics")),
+            spec=_values(fields, "spec"),
             extra=fields.rest(),
         )
 
@@ -481,6 +481,25 @@ def _words(fields: Fields, key: str) -> str | None:
 def _refuse_nul(path: tuple[str | int, ...], text: str) -> None:
     if "\0" in text:
         raise FieldError(path, "holds NUL, which no text or command line can", "remove it")
+
+
+def _values(fields: Fields, key: str) -> dict[str, Any]:
+    """Names and JSON values, in none of which is a NUL, however deep."""
+    values = fields.mapping(key)
+    _refuse_nul_within((key,), values)
+    return values
+
+
+def _refuse_nul_within(path: tuple[str | int, ...], value: object) -> None:
+    if isinstance(value, str):
+        _refuse_nul(path, value)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            _refuse_nul(path, name)
+            _refuse_nul_within((*path, name), one)
+    elif isinstance(value, list):
+        for at, one in enumerate(value):
+            _refuse_nul_within((*path, at), one)
 
 
 def _named(field: str, values: dict[str, Any]) -> dict[str, Any]:

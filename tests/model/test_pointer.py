@@ -319,16 +319,16 @@ def test_checked_refuses_credentials(where: str) -> None:
     assert "correcthorse" not in caught.value.message
 
 
+TEXT = st.text(max_size=12).filter(lambda text: "\0" not in text)
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-TEXT = st.text(max_size=12).filter(lambda text: "\0" not in text)
 LINE = TEXT.filter(lambda text: text.splitlines() in ([], [text]))
 NAME = TEXT.filter(bool)
 POINTERS = st.builds(
