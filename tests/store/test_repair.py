@@ -222,6 +222,10 @@ def test_a_pack_that_is_gone_is_made_up_for_in_another_layout(tmp_path: Path) ->
     for name in objects(made(), layout.PACKS):
         store = made()
         store.medium.delete(name)
+        left = everything(store.medium)
+        planned = repair(store, Origins(stores={}, folders=[tmp_path]), dry_run=True)
+        assert (planned.missing, list(planned.healed)) == ([], [name])
+        assert everything(store.medium) == left
         found = repair(store, Origins(stores={}, folders=[tmp_path]))
         assert (found.missing, found.unneeded) == ([], [])
         assert found.versions or found.healed
@@ -254,6 +258,11 @@ def test_a_version_without_its_list_comes_back_from_where_it_is_placed(tmp_path:
     assert root is not None
     for name in (layout.manifest_name(root.manifest), *objects(store, layout.PACKS)):
         store.medium.delete(name)
+    left = everything(store.medium)
+    planned = repair(store, Origins(stores={}, folders=[tmp_path / "wrong", tmp_path / "one"]), dry_run=True)
+    assert planned.healed == {layout.manifest_name(root.manifest): str(tmp_path / "one")}
+    assert {one.ref for one in planned.missing} == {"models/digits@2"}
+    assert everything(store.medium) == left
     found = repair(store, Origins(stores={}, folders=[tmp_path / "wrong", tmp_path / "one"]))
     assert reachable(store.medium, key("1").name) == ONE
     assert store.medium.get(layout.manifest_name(root.manifest)) == whole[layout.manifest_name(root.manifest)]
@@ -280,6 +289,9 @@ def test_a_lost_root_is_known_by_its_pointer(tmp_path: Path) -> None:
     assert {(one.ref, one.path, one.end) for one in lost.missing} == {
         (str(one.key.id), None, one.size_bytes) for one in promised
     }
+    planned = repair(store, Origins(stores={}, folders=folders, expected=promised), dry_run=True)
+    assert planned.missing == [] and set(planned.healed) == {one.key.name for one in promised}
+    assert objects(store) == []
     found = repair(store, Origins(stores={}, folders=folders, expected=promised))
     assert found.missing == []
     check(store)

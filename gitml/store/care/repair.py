@@ -164,7 +164,7 @@ class _Work:
             root = self._root_of_manifest(promised)
             if root is not None:
                 self._write_root(key, root, "the pointer, and a manifest of its tree", standing)
-            elif not self.dry_run:
+            else:
                 self._root_of_folder(promised, standing)
 
     def _objects_of(self, other: Store, root: Root) -> None:
@@ -196,6 +196,9 @@ class _Work:
         """Store a version again that is placed somewhere."""
         for folder in self.origins.folders:
             placed = PlacedTree.find(folder, promised.digest, promised.files, promised.size_bytes)
+            if placed is not None and self.dry_run:
+                self._note(promised.key.name, str(folder), 0)
+                return
             if placed is not None:
                 written = self.store.write(placed).root
                 root = replace(written, created=promised.created)
@@ -283,8 +286,6 @@ class _Work:
 
     def lists(self) -> None:
         """Versions whose list of files is lost: store them again from where they are placed."""
-        if self.dry_run:
-            return
         for key, root in self._roots():
             lists = {name for name in self._missing(root) if not name.startswith(layout.PACKS)}
             if not lists & self.still_wrong():
@@ -293,6 +294,10 @@ class _Work:
                 placed = PlacedTree.find(folder, root.tree, root.files, root.size_bytes)
                 if placed is None:
                     continue
+                if self.dry_run:
+                    for name in lists & self.still_wrong():
+                        self._note(name, str(folder), 0)
+                    break
                 medium = Overwriting(self.medium, self.still_wrong())
                 written = Store(medium).write(placed).root
                 for name, size_bytes in medium.written:
@@ -322,8 +327,22 @@ class _Work:
                 self._put(name, body, _REBUILT)
                 del lost[pack_id]
         lost = {pack_id: one for pack_id, one in lost.items() if remains.gains(one)}
-        if lost and not self.dry_run:
+        if self.dry_run:
+            self._foresee(lost, remains)
+        elif lost:
             self._mend(roots, lost, remains)
+
+    def _foresee(self, lost: Mapping[bytes, LostPack], remains: Remains) -> None:
+        """Note the packs of which everything that is wanted can be had."""
+        for one in lost.values():
+            size_bytes = 0
+            for number, chunk in remains.chunks(one):
+                if number < len(one.wanted) and one.wanted[number]:
+                    if chunk is None:
+                        break
+                    size_bytes += len(chunk.stored)
+            else:
+                self._note(layout.pack_name(one.ref.hex), _REBUILT, size_bytes)
 
     def _mend(
         self, roots: Sequence[tuple[RootKey, Root]], lost: Mapping[bytes, LostPack], remains: Remains
@@ -369,7 +388,9 @@ class _Work:
         wrong = self.still_wrong()
         needed: set[str] = set()
         for key, root in self._roots():
-            missing = missing_ranges(self.medium, str(key.id), root, wrong)
+            lost = missing_ranges(self.medium, str(key.id), root, wrong)
+            # A dry run healed nothing, and so finds again what it would heal.
+            missing = [one for one in lost if one.object not in self.found.healed]
             self.found.missing += missing
             needed |= {one.object for one in missing}
         promised = self.promised
