@@ -9,7 +9,7 @@ from itertools import cycle
 import pytest
 from support.store import Fault, FaultyMedium, MadeSource, key, noise, reachable
 
-from gitml.errors import IntegrityError, PolicyRefused, StoreUnavailable
+from gitml.errors import AccessDenied, GitMLError, IntegrityError, NoSpace, PolicyRefused, StoreUnavailable
 from gitml.store.care.condemned import write_run
 from gitml.store.care.garbage import DAY_S, collect_garbage
 from gitml.store.care.marking import Marking
@@ -194,6 +194,20 @@ def test_an_intent_need_not_be_deletable(store: Store, medium: MemoryMedium) -> 
     plan = plan_repack(store)
     assert repack(Store(keeping), plan).replaced == (key("2").name,)
     assert len(read_intents(medium)) == 1
+
+
+@pytest.mark.parametrize("error", [AccessDenied, NoSpace])
+def test_a_write_that_was_refused_leaves_no_intent(
+    store: Store, medium: MemoryMedium, error: type[GitMLError]
+) -> None:
+    """It would keep a purge from its end for four weeks."""
+    refusing = FaultyMedium(
+        medium, Fault(call=1, sticky=True, only=frozenset({"put"}), error=lambda: error("no"))
+    )
+    plan, before = plan_repack(store), standing(store, "2")
+    with pytest.raises(error):
+        repack(Store(refusing), plan)
+    assert standing(store, "2") == before and read_intents(medium) == {}
 
 
 def test_only_the_purge_of_this_very_version_takes_its_root(store: Store, medium: MemoryMedium) -> None:

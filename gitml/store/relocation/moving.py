@@ -24,7 +24,15 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from gitml.errors import GitMLError, NotFound, OutcomeUnknown, PolicyRefused, StoreUnavailable
+from gitml.errors import (
+    AccessDenied,
+    GitMLError,
+    NoSpace,
+    NotFound,
+    OutcomeUnknown,
+    PolicyRefused,
+    StoreUnavailable,
+)
 from gitml.store.formats.root import Root, decode_root, encode_root
 from gitml.store.media import layout
 from gitml.store.media.medium import Medium
@@ -60,7 +68,11 @@ def replace_root(medium: Medium, name: str, old: Root, new: Root) -> Root | None
         if _is_purged(medium, name, new) or root_at(medium, name) != old:
             _remove(medium, intents)
             return None
-        put_root(medium, name, new)
+        try:
+            put_root(medium, name, new)
+        except (AccessDenied, NoSpace):
+            _remove(medium, intents)  # nothing was written, so nothing is about to use that layout
+            raise
         is_purged = _is_purged(medium, name, new)
         if is_purged:
             medium.delete(name)  # a purge removed the root between the look and the write
