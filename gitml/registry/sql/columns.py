@@ -129,4 +129,4 @@ def misfit(name: str, row: int, value: object, type_name: str) -> InvalidInput:
 def cast(name: str, type_name: str) -> str:
     """What to write into a query so that a column can be kept."""
     quoted = '"' + name.replace('"', '""') + '"'
-    return f"write it with a type: cast({quoted} as {type_name}) as {quoted}"
+    return f"write it with a type: cast(EXPRESSION as {type_name}) as {quoted}"

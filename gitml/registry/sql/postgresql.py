@@ -212,9 +212,13 @@ def _failed(connection: Connection, error: BaseException) -> GitMLError:
             code="value-does-not-fit",
             hint="leave such rows out, or write the column as text: cast(COLUMN as text)",
         )
-    return InvalidInput(
-        f"{connection} refuses the query: {text}", code="query-failed", hint="try the query in psql first"
-    )
+    if "multiple commands" in text:
+        hint = "write one statement"
+    elif "data-modifying" in text or state == "25006":
+        hint = "write a query that only reads"
+    else:
+        hint = "run the query in psql"
+    return InvalidInput(f"{connection} refuses the query: {text}", code="query-failed", hint=hint)
 
 
 def _unreached(connection: Connection, text: str) -> GitMLError:
