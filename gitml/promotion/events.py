@@ -1,7 +1,8 @@
 """The verb `events`: what happened to assets between two commits, for whoever acts on it.
 
 Told commit by commit along the first parents, oldest first. What a stage's own file says counts where the commit
-is on that stage's chain, since elsewhere it means nothing. Purging is a matter of stores and leaves no commit.
+is on that stage's chain, since elsewhere it means nothing. A purge is a matter of stores and leaves no commit: as
+purged is told a commit that takes a version away whose contents its store refuses.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from gitml.errors import GitMLError, InvalidInput, NotFound
+from gitml.errors import GitMLError, InvalidInput, NotFound, StoreUnavailable
 from gitml.forge.base import Request
 from gitml.forge.detect import open_forge_if_possible
 from gitml.forge.shared import Shared
@@ -30,6 +31,7 @@ class EventType(Enum):
 
     REGISTERED = "registered"
     REMOVED = "removed"
+    PURGED = "purged"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
     WITHDRAWN = "withdrawn"
@@ -122,6 +124,7 @@ class _Teller:
         self._shared = shared
         self._merges = merges
         self._chains: dict[str, frozenset[str]] = {}
+        self._silent: set[str] = set()
 
     def tell(self, commit: Commit) -> Iterator[Event]:
         """What a commit changed against its first parent, sorted by path."""
@@ -152,9 +155,8 @@ class _Teller:
                 return
             asset = AssetId(type=parts[0], name=check_name(parts[1]))
             if len(parts) == 4 and parts[3] == POINTER_FILE and not is_stage:
-                yield from self._version(
-                    commit, change, VersionId(asset=asset, version=Version.parse(parts[2]))
-                )
+                version = VersionId(asset=asset, version=Version.parse(parts[2]))
+                yield from self._version(commit, parent, change, version)
             elif len(parts) == 3 and parts[2] == ABOUT_FILE and not is_stage:
                 yield from self._about(commit, change, asset)
             elif len(parts) == 3 and parts[2].endswith(".yaml"):
@@ -172,11 +174,29 @@ class _Teller:
             time=commit.committer.time,
         )
 
-    def _version(self, commit: Commit, change: Change, version: VersionId) -> Iterator[Event]:
+    def _version(
+        self, commit: Commit, parent: str | None, change: Change, version: VersionId
+    ) -> Iterator[Event]:
         if change.old_oid is None:
             yield self._event(EventType.REGISTERED, commit, version.asset, version.version)
-        elif change.new_oid is None:
-            yield self._event(EventType.REMOVED, commit, version.asset, version.version)
+        elif change.new_oid is None and parent is not None:
+            kind = EventType.PURGED if self._is_purged(parent, version) else EventType.REMOVED
+            yield self._event(kind, commit, version.asset, version.version)
+
+    def _is_purged(self, commit: str, version: VersionId) -> bool:
+        """Whether a version's store refuses the contents that it had; not where the store cannot be asked."""
+        snapshot = self._ws.at(commit)
+        try:
+            contents = snapshot.pointer(version).contents
+            if contents.store in self._silent:
+                return False
+            store = self._ws.stores(snapshot.config).configured(contents.store)
+            return store.has_purged(contents.digest)
+        except StoreUnavailable:
+            self._silent.add(contents.store)  # it would be waited for once for each version
+            return False
+        except GitMLError:
+            return False
 
     def _moved(
         self, commit: Commit, parent: str | None, change: Change, asset: AssetId, stage: str

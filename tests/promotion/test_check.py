@@ -250,6 +250,27 @@ def test_events(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3 events" in run("events", "..origin/staging").stdout
 
 
+def test_a_version_that_went_after_it_was_purged(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = team.ada
+    for word in ("two", "three"):
+        register(ada, "models/digits", word)
+    ada.registry.stores.purge("models/digits@2")
+    ada.git("rm", "-rq", "models/digits/2", "models/digits/3")
+    ada.git("commit", "--quiet", "-m", "Drop them")
+    assert told(ada, "HEAD~1..HEAD") == [
+        ("purged", "models/digits@2", None, None),
+        ("removed", "models/digits@3", None, None),
+    ]
+    monkeypatch.chdir(ada.folder)
+    ran = run("events", "HEAD~1..HEAD", "--json")
+    assert [one["type"] for one in checked_document(ran, "events")["events"]] == ["purged", "removed"]
+    (team.store / "purged").rename(team.base / "unreadable")
+    (team.store / "purged").write_text("no folder")
+    assert [kind for kind, *_ in told(ada, "HEAD~1..HEAD")] == ["removed", "removed"], (
+        "who cannot ask cannot tell"
+    )
+
+
 def test_events_of_what_is_malformed(team: Team) -> None:
     write(team.ada.folder, {"models/digits/about.yaml": "<<<<<<<\n", "models/Bad!/1/asset.yaml": "x\n"})
     team.ada.git("add", "--force", "models")
