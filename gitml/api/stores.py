@@ -208,6 +208,7 @@ class Stores:
 
         Raises:
             NotFound: `a` is no store.
+            UsageError: `a` and `b` are one store, or one of them is a word that is no store's name.
             PartlyDone: Versions that `b` refused or that `a` cannot give, or objects that neither has; the rest is done.
         """
         return _replication.replicate(self._ws, a, b, deep=deep, dry_run=dry_run)
@@ -232,7 +233,7 @@ class Stores:
 
         Raises:
             PartlyDone: Bytes are lost; `context["missing"]` says which of which file. The rest is done.
-            UsageError: A source is the store itself.
-            NotFound: No such folder.
+            UsageError: A source is the store itself, or a word that is no store's name.
+            NotFound: A source is no store; no such folder.
         """
         return _repair.repair(self._ws, name, sources=sources, files=files, dry_run=dry_run)

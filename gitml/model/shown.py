@@ -19,6 +19,14 @@ def spelled(text: object) -> str:
     return shown(text).encode("ascii", "backslashreplace").decode("ascii").replace("\\u2026", "...")
 
 
+def told(*parts: object) -> str:
+    """What is known of something, from the whole to the detail: parts that are empty, or that a later one says, go."""
+    words = [str(part) for part in parts if part]
+    return ": ".join(
+        word for at, word in enumerate(words) if not any(word in later for later in words[at + 1 :])
+    )
+
+
 def size(size_bytes: float) -> str:
     """A number of bytes in binary units with one decimal; below 1 KiB the exact number."""
     if abs(size_bytes) < 1024:

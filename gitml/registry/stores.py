@@ -27,6 +27,7 @@ from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import Progress
 from gitml.model.store_url import StoreKind, parse_store_url
 from gitml.registry.settings import CheckedStores, Settings, TrustedStores
+from gitml.store.media import layout
 from gitml.store.media.remote_options import RemoteOptions
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ else:
 
 DEFAULT = DEFAULT_STORE
 EMBEDDED = EMBEDDED_STORE
+PURGED = "purged"
+"""Code of errors about contents that were purged."""
 
 
 class StoreSet:
@@ -150,7 +153,7 @@ class StoreSet:
         raise UsageError(
             f"no store {name!r} is configured",
             code="no-store",
-            hint="gitml init --store URL|PATH",
+            hint="gitml store list" if self.names() else "gitml init --store URL|PATH",
             context={"store": name, "configured": self.names()},
         )
 
@@ -299,12 +302,7 @@ class StoreSet:
         store = self.configured(name)
         root = store.root(key)
         if root is None:
-            raise NotFound(
-                f"the store {name} ({self.location(name)}) has no bytes of {pointer.id}",
-                code="bytes-not-here",
-                hint="gitml push in the clone that registered it",
-                context={"ref": str(pointer.id), "store": name},
-            )
+            raise self._absent(store, pointer)
         if root.tree != pointer.contents.digest:
             raise IntegrityError(
                 f"the store {name} has {root.tree} under {pointer.id}, but its pointer says {pointer.contents.digest}",
@@ -313,6 +311,24 @@ class StoreSet:
                 context={"ref": str(pointer.id), "store": name},
             )
         return store, root
+
+    def _absent(self, store: Store, pointer: Pointer) -> NotFound:
+        """What is said of a version that its store does not keep."""
+        id_, name = pointer.id, pointer.contents.store
+        context = {"ref": str(id_), "store": name}
+        if store.has_purged(pointer.contents.digest):
+            return NotFound(
+                f"the contents of {id_} were purged from the store {name}, on purpose and for good",
+                code=PURGED,
+                hint=f"gitml deprecate {id_} -m purged, so that it is no longer the latest; or git rm -r {id_.folder}",
+                context=context | {"object": layout.purged_name(pointer.contents.digest.hex)},
+            )
+        return NotFound(
+            f"the store {name} ({self.location(name)}) has no bytes of {id_}",
+            code="bytes-not-here",
+            hint="gitml push in the clone that registered it",
+            context=context,
+        )
 
     def missing(self, pointer: Pointer, *, shared: bool) -> list[str]:
         """What keeps the pointer's bytes from being whole in a store; empty when they are.

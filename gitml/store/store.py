@@ -274,7 +274,7 @@ class Store:
     def _standing(self, key: RootKey, root: Root) -> Root:
         """The root that a version has, which is `root` unless it had another one that leads somewhere."""
         for _ in range(_LOOKS):
-            if self.medium.head(layout.purged_name(root.tree.hex)) is not None:
+            if self.has_purged(root.tree):
                 raise PolicyRefused(
                     f"the contents {root.tree} were purged from {self.url} and are refused",
                     code="purged",
@@ -318,6 +318,10 @@ class Store:
     def root(self, key: RootKey) -> Root | None:
         """The root of a version, None where the store does not hold it."""
         return root_at(self.medium, key.name)
+
+    def has_purged(self, tree: Digest) -> bool:
+        """Whether a tree was purged from here, and is refused from then on."""
+        return self.medium.head(layout.purged_name(tree.hex)) is not None
 
     def has_root(self, key: RootKey) -> bool:
         """Whether a version is taken."""

@@ -135,15 +135,24 @@ def test_purge(team: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert files(store) == before
     shown = run("-C", str(ada.folder), "store", "purge", "models/digits@1", stdin="y\n")
     assert shown.exit_code == 0, shown.stderr
-    assert "out of reach" in shown.stdout
+    said = shown.stdout.partition("out of reach")[2]
+    for place in ("caches", "git keeps for reviewers", "get or pull placed", "other clones", "replicas"):
+        assert place in said
     assert len(files(store)) < len(before)
     again = document(ada.ok("store", "purge", "models/digits@1", "--yes", "--json"))
     assert (again["objects"], again["digest"]) == (0, planned["digest"])
     refused = ada("register", "models/other", "out", "--json")
     assert (refused.exit_code, refused.document["error"]["code"]) == (12, "purged")
-    assert ada("verify", "--json").exit_code == 6
+    failed = ada("verify")
+    assert failed.exit_code == 6
+    assert "models/digits@1 were purged from the store default" in failed.stderr
+    assert "gitml deprecate" in failed.stderr and "repair" not in failed.stderr
+    read = ada("get", "models/digits@1", "-o", str(team.folder / "gone"))
+    assert read.exit_code == 4
+    assert "were purged from the store default" in read.stderr and "git rm -r models/digits/1" in read.stderr
     assert ada.ok("get", "datasets/digits@1", "-o", str(team.folder / "placed"))
-    assert ada("store", "purge", "models/none@1", "--yes").exit_code == 4
+    never = ada("store", "purge", "models/none@1", "--yes")
+    assert never.exit_code == 4 and "the store default does not keep models/none@1" in never.stderr
     assert document(ada.ok("store", "verify", "--json"))["versions"] == 1
 
 
@@ -154,6 +163,11 @@ def test_purge_lists_who_shares_a_file(team: Any) -> None:
     assert refused.exit_code == 12
     error = document(refused)["error"]
     assert error["context"]["files"] == [{"version": "models/digits@2", "path": "weights.npz"}]
+    team.ada.ok("register", "models/other", "out/weights.npz")
+    told = team.ada("store", "purge", "models/digits@1", "--yes").stderr.splitlines()
+    assert "2 other version(s)" in told[0]
+    assert told[1:3] == ["  models/digits@2: weights.npz", "  models/other@1: weights.npz"]
+    assert len(told) == 4 and "gitml store forget" in told[3]
 
 
 def test_pushing_what_was_purged_is_refused(team: Any) -> None:
@@ -167,6 +181,8 @@ def test_pushing_what_was_purged_is_refused(team: Any) -> None:
     team.grace.ok("register", "datasets/copy", "faces", "--offline")
     refused = team.grace("push", "--json")
     assert (refused.exit_code, refused.document["error"]["code"]) == (12, "purged")
+    assert refused.document["error"]["message"].startswith("datasets/copy@1 cannot be sent")
+    assert "git rm -r datasets/copy/1" in refused.document["error"]["hint"]
     planned = document(
         team.grace.ok("store", "purge", "datasets/copy@1", "--store", "embedded", "-n", "--json")
     )
@@ -197,6 +213,11 @@ def test_replicate_and_heal(team: Any) -> None:
 def test_replicate_says_what_it_could_not_do(team: Any) -> None:
     ada, copy = team.ada, team.folder / "copy"
     assert ada("store", "replicate", "default", "default").exit_code == 2
+    same = ada("store", "replicate", "default", "../store")
+    assert same.exit_code == 2 and "are one store" in same.stderr
+    mistyped = ada("store", "replicate", "default", "defalt")
+    assert mistyped.exit_code == 2 and "./defalt" in mistyped.stderr
+    assert not (ada.folder / "defalt").exists()
     assert ada("store", "replicate", str(team.folder / "nothing"), "default").exit_code == 4
     ada.ok("store", "replicate", "default", str(copy))
     ada.ok("store", "purge", "models/digits@1", "--yes")
@@ -274,6 +295,23 @@ def test_repair_from_another_store(team: Any) -> None:
     assert {name: (store / name).read_bytes() for name in files(store)} == whole
     assert ada("store", "repair", "--from", "default").exit_code == 2
     assert ada("store", "repair", "--files", "nowhere").exit_code == 4
+
+
+def test_repair_from_what_is_no_store(team: Any) -> None:
+    said = team.ada("store", "repair", "--from", str(team.folder / "nothing"))
+    assert said.exit_code == 4 and "is no GitML store" in said.stderr
+    said = team.ada("store", "repair", "--from", "defalt")
+    assert said.exit_code == 2 and "no store 'defalt'" in said.stderr
+    assert "gitml store list" in team.ada("store", "du", "defalt").stderr
+
+
+def test_what_is_damaged_is_named_once(team: Any) -> None:
+    for pack in (team.folder / "store").glob("packs/*/*"):
+        pack.unlink()
+    first, *items, hint = team.ada("verify").stderr.splitlines()
+    assert ": labels/test.csv: packs/" in first or ": train.csv: packs/" in first
+    assert len(items) == 2 and all(item.endswith("the store lost it") for item in items)
+    assert hint.startswith("Try: gitml store repair")
 
 
 def test_repair_from_what_was_placed(team: Any) -> None:

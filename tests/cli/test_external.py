@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ def test_seen_by_a_person(team: Any, tmp_path: Path) -> None:
     (data / "a.csv").write_text("1,3\n")
     status = team.ada.ok("status").stdout
     assert "not what was registered, where it lies" in status and "a.csv" in status
+    (data / "b/c.csv").unlink()
+    _, *items, _ = team.ada("verify", "datasets/raw").stderr.splitlines()
+    where = f"file://{data}"
+    assert items == [
+        f"  datasets/raw@1: a.csv: {where}/a.csv is not what was registered: "
+        f"its sha256 is {hashlib.sha256(b'1,3' + bytes([10])).hexdigest()}",
+        f"  datasets/raw@1: b/c.csv: there is no {where}/b/c.csv any more",
+    ]
+    (data / "b/c.csv").write_text("3\n")
     failed = team.ada("store", "adopt", "datasets/raw")
     assert failed.exit_code == 6 and "a.csv" in failed.stderr and "Try:" in failed.stderr
     (data / "a.csv").write_text("1,2\n")
@@ -39,4 +49,8 @@ def test_the_word_is_needed(team: Any) -> None:
 
 def test_trusting_a_location(team: Any) -> None:
     said = team.ada.ok("store", "trust", "s3://team-data/raw/")
-    assert "s3://team-data/raw" in said.stdout
+    assert said.stdout == "s3://team-data/raw is trusted on this machine\n"
+    assert (
+        team.ada.ok("store", "trust", "s3://team-data/raw").stdout
+        == "s3://team-data/raw was trusted already\n"
+    )

@@ -10,7 +10,7 @@ from support.remote import place
 from support.team import read, write
 
 from gitml.api import Registry, init
-from gitml.errors import InvalidInput
+from gitml.errors import InvalidInput, UsageError
 from gitml.registry.settings import load_settings
 from gitml.store.media.cache import cache_usage
 from gitml.store.media.cache_options import CacheOptions
@@ -107,3 +107,29 @@ def test_registries_and_clones_share_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
         Registry(tmp_path / name).register("datasets/x", str(data))
         Registry(tmp_path / name).get("datasets/x", str(tmp_path / f"out-{name}"))
     assert cache_usage(options()).files == 3  # the pack, its footer, and the manifest
+
+
+def test_a_purge_empties_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = place("moto", monkeypatch)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
+    secret = random.Random(1).randbytes(1_000_000)
+    data = write(tmp_path / "data", {"a": secret})
+    init(tmp_path / "ours", store=there.url)
+    registry = Registry(tmp_path / "ours")
+    registry.register("datasets/x", str(data))
+    registry.stores.repack()  # the cache may hold the same bytes in packs that are no longer used
+    registry.get("datasets/x", str(tmp_path / "out"))
+    assert cache_usage(options()).files > 0
+    registry.stores.purge("datasets/x@1", dry_run=True)
+    assert cache_usage(options()).files > 0
+    done = registry.stores.purge("datasets/x@1")
+    assert cache_usage(options()).files == 0
+    assert any("caches of other users" in place for place in done.out_of_reach)
+
+
+def test_a_url_of_a_configured_store_is_that_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = place("moto", monkeypatch)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
+    init(tmp_path / "ours", store=there.url)
+    with pytest.raises(UsageError, match="are one store"):
+        Registry(tmp_path / "ours").stores.replicate("default", there.url + "/")

@@ -275,6 +275,17 @@ def test_usage_says_what_is_there(tmp_path: Path) -> None:
     assert (usage.files, usage.used_bytes, usage.limit_bytes, usage.problem) == (1, 8192, 1 << 20, None)
 
 
+def test_everything_can_be_let_go(tmp_path: Path) -> None:
+    options = CacheOptions(path=tmp_path / "c", limit_bytes=1 << 20)
+    cache = Cache(options)
+    for number, kind in enumerate(Kind):
+        cache.keep(kind, name(number), [b"x" * 50])
+    (tmp_path / "c/packs/mine").write_bytes(b"x")
+    cache.clear()
+    assert cache_usage(options).files == 0
+    assert [path.name for path in (tmp_path / "c").rglob("*") if path.is_file()] == ["mine"]
+
+
 # -- trouble with the disk
 
 

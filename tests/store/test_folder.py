@@ -82,6 +82,20 @@ def test_temporary_files_are_invisible(medium: FolderMedium) -> None:
     assert list(medium.list("")) == [(NAME, 1)]
 
 
+@pytest.mark.parametrize(("verb", "call", "right"), [("get", "open", "read"), ("delete", "unlink", "write")])
+def test_the_right_that_is_missing_is_named(
+    medium: FolderMedium, monkeypatch: pytest.MonkeyPatch, verb: str, call: str, right: str
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    medium.put(NAME, [b"x"])
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(AccessDenied) as caught:
+        getattr(medium, verb)(NAME)
+    assert caught.value.hint == f"get the right to {right} {medium.path}"
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [

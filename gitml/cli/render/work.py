@@ -192,12 +192,14 @@ def trusted(result: Trusted, out: Printer, *, dry_run: bool) -> None:
     """`store trust`."""
     is_ = "would be" if dry_run else "is"
     name = Styled(result.name, Style.NAME)
+    what = "" if "://" in result.name else "store "
+    at = "" if result.location == result.name else f" at {result.location}"
     if result.before == result.location:
-        out.line("store ", name, f" was trusted at {result.location} already")
+        out.line(what, name, f" was trusted{at} already")
     elif result.before is None:
-        out.line("store ", name, f" {is_} trusted at {result.location}")
+        out.line(what, name, f" {is_} trusted{at} on this machine")
     else:
-        out.line("store ", name, f" {is_} trusted at {result.location}, no longer at {result.before}")
+        out.line(what, name, f" {is_} trusted{at}, no longer at {result.before}")
 
 
 def store_verification(result: StoreVerification, out: Printer) -> None:

@@ -25,6 +25,7 @@ from gitml.errors import (
     UsageError,
 )
 from gitml.model.redact import redact
+from gitml.model.shown import told
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -79,17 +80,12 @@ class Failure:
             stream.write(f"Try: {one_line(self.hint)}\n")
 
     def _items(self) -> list[str]:
-        """What stands under the message: the failures of a batch, and the faults where the message has one of many."""
+        """What stands under the message: the failures of a batch, and the faults or files where the message has one of many."""
         failed = [f"{name}: {error['message']}" for name, error in (self.failed or {}).items()]
-        faults = self.context.get("faults")
+        faults = self.context.get("faults") or self.context.get("files")
         if not isinstance(faults, list) or len(faults) < 2:
             return failed
-        return failed + [
-            ": ".join(str(value) for value in fault.values() if value)
-            if isinstance(fault, dict)
-            else str(fault)
-            for fault in faults
-        ]
+        return failed + [told(*fault.values()) if isinstance(fault, dict) else str(fault) for fault in faults]
 
 
 def failure_of(error: BaseException) -> Failure:

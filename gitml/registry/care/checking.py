@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from gitml.errors import GitMLError, NotFound, UsageError
-from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE, STORE_NAME
+from gitml.errors import NotFound, UsageError
+from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE
 from gitml.model.progress import Progress
+from gitml.registry.care.typed import name_at, refuse_word
 from gitml.registry.settings import CheckedStores, Settings, load_settings
 from gitml.registry.stores import place, unproven
 from gitml.registry.workspace import Workspace
@@ -95,7 +96,7 @@ def _place(find: Callable[[], Workspace], where: str | None, caller: Path, setti
     except NotFound:
         if where is None:
             raise
-        _refuse_word(where, [], caller)
+        refuse_word(where, [], caller)
         return _Place(name=None, text=where, medium=place(where, caller, settings))
     name = where or DEFAULT_STORE
     if name == EMBEDDED_STORE:
@@ -107,30 +108,11 @@ def _place(find: Callable[[], Workspace], where: str | None, caller: Path, setti
         raise UsageError(
             "no store is configured", code="no-store", hint="gitml store check URL|PATH", context={}
         )
-    _refuse_word(where, stores.names(), caller)
-    same = next((name for name in stores.names() if _says(stores.location, name, where)), None)
+    refuse_word(where, stores.names(), caller)
+    same = name_at(stores.location, stores.names(), where, caller)
     if same is not None:
         return _Place(name=same, text=stores.location(same), medium=stores.medium(same))
     return _Place(name=None, text=where, medium=place(where, caller, settings))
-
-
-def _refuse_word(where: str, names: Sequence[str], caller: Path) -> None:
-    """A plain word is the name of a store, mistyped perhaps, unless there is such a folder."""
-    if STORE_NAME.fullmatch(where) is None or (caller / where).exists():
-        return
-    raise UsageError(
-        f"no store {where!r} is configured, and there is no folder of that name",
-        code="no-store",
-        hint=f"gitml store list, or ./{where} for a folder that is to be made",
-        context={"store": where, "configured": list(names)},
-    )
-
-
-def _says(location: Callable[[str], str], name: str, where: str) -> bool:
-    try:
-        return location(name) == where.rstrip("/")
-    except GitMLError:
-        return False
 
 
 def _result(found: _Place, answer: Capabilities, *, remembered: bool) -> StoreCheck:

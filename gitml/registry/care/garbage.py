@@ -222,13 +222,18 @@ def _root_or_none(store: Store, key: RootKey, name: str) -> Root | None:
     except IntegrityError:
         return None
     if root is None:
-        raise NotFound(
-            f"the store {name} does not keep {key.id}",
-            code="not-in-store",
-            hint="gitml store du",
-            context={"ref": str(key.id), "store": name},
-        )
+        raise not_kept(key.id, name)
     return root
+
+
+def not_kept(id_: VersionId, store: str) -> NotFound:
+    """What is said of a version that a store has no root of."""
+    return NotFound(
+        f"the store {store} does not keep {id_}",
+        code="not-in-store",
+        hint="gitml store du",
+        context={"ref": str(id_), "store": store},
+    )
 
 
 def _unique_bytes(store: Store, key: RootKey) -> int | None:

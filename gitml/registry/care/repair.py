@@ -9,6 +9,7 @@ from pathlib import Path
 from gitml.errors import GitMLError, IntegrityError, NotFound, PartlyDone, UsageError
 from gitml.model.names import VersionId
 from gitml.registry.care.stored import open_store_named
+from gitml.registry.care.typed import need_store, typed_store
 from gitml.registry.place.placed import records
 from gitml.registry.snapshot import Snapshot
 from gitml.registry.stores import EMBEDDED, StoreSet
@@ -101,10 +102,10 @@ def _others(
     """The stores to look in: those that were named, else every one that this clone knows and can open."""
     others: dict[str, Store] = {}
     for text in sources:
-        known = text == EMBEDDED or text in found.names()
-        others[text] = open_store_named(found, text)[1] if known else found.elsewhere(text, ws.caller)
+        others[text] = typed_store(ws, text)
         if others[text].url == store.url:
             raise UsageError(f"{text} is the store to repair", code="same-store", hint="gitml store list")
+        need_store(others[text])
     if sources:
         return others
     for text in [*([EMBEDDED] if found.has_embedded else []), *found.names()]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from gitml.errors import PartlyDone, UsageError
 from gitml.model.names import VersionId
-from gitml.registry.care.stored import open_store_named
-from gitml.registry.stores import EMBEDDED
+from gitml.registry.care.typed import typed_store
 from gitml.registry.workspace import Workspace
 from gitml.store.care.replicate import Replication
 from gitml.store.care.replicate import replicate as run_replicate
-from gitml.store.store import RootKey, Store
+from gitml.store.store import RootKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ class Replicated:
 
 def replicate(ws: Workspace, a: str, b: str, *, deep: bool = False, dry_run: bool = False) -> Replicated:
     """Copy every version of one store to another: see :meth:`gitml.api.Stores.replicate`."""
-    source, target = _open(ws, a), _open(ws, b)
+    source, target = typed_store(ws, a), typed_store(ws, b)
     if source.url == target.url:
         raise UsageError(f"{a} and {b} are one store", code="same-store", hint="gitml store list")
     found = run_replicate(source, target, deep=deep, dry_run=dry_run, progress=ws.progress)
@@ -76,14 +75,6 @@ def replicate(ws: Workspace, a: str, b: str, *, deep: bool = False, dry_run: boo
         deep=deep,
         dry_run=dry_run,
     )
-
-
-def _open(ws: Workspace, text: str) -> Store:
-    """The store of that name, or at that URL or path."""
-    found = ws.stores(ws.config)
-    if text == EMBEDDED or text in found.names():
-        return open_store_named(found, text)[1]
-    return found.elsewhere(text, ws.caller)
 
 
 def _partly(ws: Workspace, found: Replication, a: str, b: str) -> PartlyDone:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitml.errors import GitMLError, PolicyRefused
+from gitml.errors import GitMLError, NotFound, PolicyRefused
 from gitml.model.digest import Digest
 from gitml.model.names import VersionId
-from gitml.registry.care.garbage import holding_branches, version_key
+from gitml.registry.care.garbage import holding_branches, not_kept, version_key
 from gitml.registry.care.stored import open_store_named
 from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
@@ -95,10 +95,16 @@ def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = 
     """Remove what only one version uses, at once: see :meth:`gitml.api.Stores.purge`."""
     key = version_key(ws, ref)
     name, opened = open_store_named(ws.stores(ws.config), store, asset_type=key.id.asset.type)
-    plan = plan_purge(opened, key)
+    try:
+        plan = plan_purge(opened, key)
+    except NotFound as error:
+        raise not_kept(key.id, name) from error
     if plan.holders:
         raise _shared(key, plan.holders)
     done = None if dry_run else run_purge(opened, plan, progress=ws.progress)
+    if done is not None and opened.cache is not None:
+        # Packs in other layouts, of before a repack say, may hold the bytes as well.
+        opened.cache.clear()
     return Purged(
         ref=key.id,
         store=name,
@@ -110,7 +116,9 @@ def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = 
         branches=tuple(holding_branches(ws, key.id)),
         out_of_reach=(
             *_other_stores(ws, key, name),
+            "caches of other users and machines; this machine's is emptied",
             "files that get or pull placed, and what was copied from them",
+            "the copies of small files that git keeps for reviewers, also in its history",
             "embedded stores of other clones, and other registries' stores",
             "copies of this store: replicas, backups, earlier versions of objects that a bucket keeps",
         ),
@@ -118,13 +126,14 @@ def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = 
     )
 
 
-def _shared(key: RootKey, holders: tuple[Holder, ...]) -> PolicyRefused:
+def _shared(key: RootKey, found: tuple[Holder, ...]) -> PolicyRefused:
+    holders = sorted(found, key=lambda one: (one.root, one.path))
     files = [{"version": _version(one.root), "path": one.path} for one in holders]
     versions = list(dict.fromkeys(_version(one.root) for one in holders))
     return PolicyRefused(
-        f"{key.id} shares {len(files)} file(s) with {', '.join(versions[:3])}: {holders[0].path}",
+        f"{key.id} shares files with {len(versions)} other version(s); {versions[0]}: {holders[0].path}",
         code="shared-files",
-        hint=f"gitml store forget, or purge, each of them first; --json lists all files: {versions[0]}",
+        hint=f"gitml store forget each of them, then purge {key.id}; --json lists every file",
         context={
             "ref": str(key.id),
             "files": files,

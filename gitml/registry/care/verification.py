@@ -14,6 +14,7 @@ from gitml.model.names import VersionId
 from gitml.model.pointer import Pointer
 from gitml.model.portion import Part, parse_duration
 from gitml.model.references import FILE
+from gitml.model.shown import told
 from gitml.registry.external.contents import look_at_sources
 from gitml.registry.resolve import resolve_whole
 from gitml.registry.snapshot import Snapshot
@@ -21,6 +22,7 @@ from gitml.registry.workspace import Workspace
 from gitml.store.care.coverage import Coverage
 from gitml.store.care.faults import Share
 from gitml.store.care.verify import Reading, Tree, verify_trees
+from gitml.store.media import layout
 from gitml.store.store import Store
 
 
@@ -189,11 +191,15 @@ def verify(
 def _failed(done: _Checked, found: Sequence[Reading]) -> IntegrityError:
     first = done.faults[0]
     elsewhere = sum("://" in fault.object for fault in done.faults)
-    ways = ["gitml store repair"] if elsewhere < len(done.faults) else []
+    purged = sum(fault.object.startswith(layout.PURGED) for fault in done.faults)
+    ways = ["gitml store repair"] if elsewhere + purged < len(done.faults) else []
+    if purged:
+        ways.append("gitml deprecate, or git rm -r, what was purged")
     if elsewhere:
         ways.append("put the registered bytes back there, or register what is there as a new version")
     return IntegrityError(
-        f"{len(done.faults)} fault(s) in {done.versions} version(s); {first.ref}: {first.problem}",
+        f"{len(done.faults)} fault(s) in {done.versions} version(s); "
+        f"{told(first.ref, first.path, first.object, first.problem)}",
         code="verification-failed",
         hint=f"{'; '.join(ways)}; --json lists every fault",
         context={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitml.errors import Conflict, UsageError
+from gitml.errors import Conflict, PolicyRefused, UsageError
 from gitml.model.names import VersionId
 from gitml.registry.sent import is_sent, remember_sent
 from gitml.registry.snapshot import Snapshot
@@ -32,6 +32,7 @@ def send_bytes(ws: Workspace, snapshot: Snapshot, totals: Totals) -> None:
     Raises:
         UsageError: A store that a pointer names is not configured.
         Conflict: The store has other contents under that version.
+        PolicyRefused: The contents were purged there.
     """
     stores = ws.stores(snapshot.config)
     if not stores.has_embedded:
@@ -61,7 +62,11 @@ def send_bytes(ws: Workspace, snapshot: Snapshot, totals: Totals) -> None:
         tree = stores.embedded.tree(root, expected=pointer.contents, label=str(id_))
         earlier = _earlier(stores, target, id_, snapshot)
         written = target.write(TreeSource(tree), earlier=earlier, progress=ws.progress)
-        if not isinstance(target.claim(stores.key(id_), written), Claimed):
+        try:
+            claimed = target.claim(stores.key(id_), written)
+        except PolicyRefused as error:
+            raise _purged(id_, name, error) from error
+        if not isinstance(claimed, Claimed):
             raise Conflict(
                 f"{id_} is taken in the store by other contents",
                 code="version-exists",
@@ -73,6 +78,15 @@ def send_bytes(ws: Workspace, snapshot: Snapshot, totals: Totals) -> None:
         totals.new_bytes += written.stats.new_bytes
         totals.reused_bytes += written.stats.reused_bytes
         totals.stored_bytes += written.stats.stored_bytes
+
+
+def _purged(id_: VersionId, store: str, error: PolicyRefused) -> PolicyRefused:
+    return PolicyRefused(
+        f"{id_} cannot be sent to the store {store}: {error.message}",
+        code=error.code,
+        hint=f"git rm -r {id_.folder}, commit, and run it again",
+        context={**error.context, "ref": str(id_), "store": store},
+    )
 
 
 def _earlier(stores: StoreSet, target: Store, id_: VersionId, snapshot: Snapshot) -> list[Root]:

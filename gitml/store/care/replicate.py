@@ -199,7 +199,7 @@ class _Replicator:
         if standing is not None and self._is_whole(key.name, standing):
             self._found.present += 1
             return
-        if self._target.medium.head(layout.purged_name(root.tree.hex)) is not None:
+        if self._target.has_purged(root.tree):
             raise PolicyRefused(
                 f"the contents {root.tree} were purged from {self._target.url} and are refused",
                 code="purged",

@@ -192,10 +192,19 @@ class Cache:
     def discard(self, kind: Kind, hex_id: str) -> None:
         """Throw away a file that does not hold what its name says."""
         self.healed += 1
+        self._unlink(kind.value, hex_id)
+
+    def clear(self) -> None:
+        """Let everything go that was kept so far."""
+        for file in list(self._scan()):
+            if _NAME.fullmatch(file.name):
+                self._unlink(file.kind, file.name)
+
+    def _unlink(self, kind: str, name: str) -> None:
         with contextlib.suppress(OSError):
-            folder = self._folder(kind.value)
+            folder = self._folder(kind)
             if folder is not None:
-                os.unlink(hex_id, dir_fd=folder)
+                os.unlink(name, dir_fd=folder)
 
     def _has_room(self, kind: Kind, size_bytes: int, spare_bytes: int) -> bool:
         if kind is not Kind.PACK:
@@ -241,10 +250,7 @@ class Cache:
             if is_left and file.used_ns > stale_ns:
                 continue  # somebody may be writing it
             if is_left or (is_over and (total > limit * 3 // 4 or count > _MOST_FILES * 3 // 4)):
-                folder = self._folder(file.kind)
-                with contextlib.suppress(OSError):
-                    if folder is not None:
-                        os.unlink(file.name, dir_fd=folder)
+                self._unlink(file.kind, file.name)
                 total, count = total - file.size_bytes, count - 1
 
     def _scan(self) -> Iterator[_File]:

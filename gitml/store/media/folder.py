@@ -319,7 +319,7 @@ class FolderMedium:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return AccessDenied(
                 f"{doing} {name} in {self.url}: {reason}",
-                hint=f"get the right to {'write' if need_bytes is not None else 'read'} {self.path}",
+                hint=f"get the right to {'write' if doing in ('writing', 'deleting') else 'read'} {self.path}",
                 context=context,
             )
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR):

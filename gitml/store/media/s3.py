@@ -33,6 +33,7 @@ _CONNECTIONS: Final = 32
 _BLOCK_BYTES: Final = 256 << 10
 _ONE_PUT_BYTES: Final = 5 << 30
 
+_NOT_AWS: Final = "run the command again; where the bucket is not on AWS, set AWS_ENDPOINT_URL to its server"
 _ABSENT: Final = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _EXISTS: Final = {"PreconditionFailed", "412"}
 _EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
@@ -339,7 +340,8 @@ def _trouble(error: BaseException) -> Failure | None:
             kind=FailureKind.DENIED, reason=str(error), code="wrong-region", hint="set AWS_DEFAULT_REGION"
         )
     if _never_connected(error):
-        return Failure(kind=FailureKind.UNREACHED, reason=reason)
+        hint = _NOT_AWS if ".amazonaws.com" in reason else None
+        return Failure(kind=FailureKind.UNREACHED, reason=reason, hint=hint)
     if isinstance(
         error,
         sdk.HTTPClientError | sdk.BotoCoreError | aiohttp.ClientError | OSError | TimeoutError | EOFError,
