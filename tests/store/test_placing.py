@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +22,13 @@ from support.crafted import Crafted
 from support.trees import CountingMedium, DictSource, in_folder, stored
 
 from gitml.errors import Busy, Conflict, IntegrityError, NoSpace
+from gitml.store.formats.root import Root, encode_root
 from gitml.store.media.folder import FolderMedium
 from gitml.store.media.memory import MemoryMedium
+from gitml.store.place import filecache
 from gitml.store.place.filecache import FileCache
 from gitml.store.place.placing import Placed, place, plan_placement, scan
+from gitml.store.read import spool
 from gitml.store.read.reader import TreeReader
 from gitml.store.store import Store
 
@@ -161,18 +167,34 @@ def test_a_selection_leaves_the_rest_alone(bench: Bench) -> None:
     assert set(in_folder(bench.folder)) == {"a", "d/b", "d/e/c"}
 
 
-@settings(max_examples=60)
+SOME_PATHS = ["a", "a-b", "a-b/c", "a.c", "a/b", "a/b-c", "a/b/c", "a/b0", "d", "d/e", "f"]
+
+
+@settings(max_examples=80)
 @given(
     trees=st.lists(
-        st.dictionaries(
-            st.sampled_from(["a", "a/b", "a/b/c", "d", "d/e", "f"]), st.binary(max_size=2), min_size=1
-        ),
+        st.dictionaries(st.sampled_from(SOME_PATHS), st.binary(max_size=2), min_size=1),
         min_size=1,
         max_size=5,
     )
 )
-def test_any_sequence_of_versions_leaves_exactly_the_last(trees, tmp_path_factory) -> None:
-    bench = Bench(tmp_path_factory.mktemp("p"))
+@pytest.mark.parametrize("in_memory", [2, 1000])
+def test_any_sequence_of_versions_leaves_exactly_the_last(in_memory, trees, tmp_path_factory) -> None:
+    with few_in_memory(in_memory):
+        place_all(trees, Bench(tmp_path_factory.mktemp("p")))
+
+
+@contextlib.contextmanager
+def few_in_memory(items: int) -> Iterator[None]:
+    """What is longer goes through files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spool, "_MOST_ITEMS", items)
+        patch.setattr(spool, "_BLOCK_ITEMS", min(items, 2))
+        patch.setattr(filecache, "_BLOCK_ROWS", items)
+        yield
+
+
+def place_all(trees, bench: Bench) -> None:
     for tree in trees:
         possible = {p: c for p, c in tree.items() if not any(q != p and q.startswith(p + "/") for q in tree)}
         bench.get(possible)
@@ -289,6 +311,72 @@ def test_a_file_that_came_between_plan_and_execution_is_not_lost(bench: Bench) -
         assert (bench.folder / path).read_bytes() == b"mine"
         (bench.folder / path).unlink()
         bench.get(ONE)
+
+
+def test_a_plan_that_another_placement_has_overtaken_is_not_executed(bench: Bench) -> None:
+    bench.get(ONE)
+    reader, cache = bench.tree(TWO), FileCache.load(bench.cache_file)
+    plan = plan_placement(reader, bench.folder, cache)
+    bench.get({**ONE, "a": b"3"})
+    with pytest.raises(Busy) as caught:
+        place(plan, reader, cache)
+    assert caught.value.exit_code == 9
+    assert (bench.folder / "a").read_bytes() == b"3"
+    bench.get(TWO)
+    assert in_folder(bench.folder) == TWO
+
+
+def test_what_another_version_does_not_have_is_forgotten(bench: Bench) -> None:
+    bench.get(ONE)
+    (bench.folder / "gone/x").unlink()
+    (bench.folder / "d/e/c").write_bytes(b"edited")
+    bench.get(TWO)
+    state = bench.state()
+    assert (state.unchanged, state.files, state.missing) == (4, 4, ())
+    assert state.untracked == ("d/e/c", "gone/")
+    shutil.rmtree(bench.folder)
+    bench.get(ONE)
+    assert (bench.state().unchanged, bench.state().files) == (5, 5)
+
+
+def test_a_tree_that_replaces_and_removes_more_than_fits_in_memory(tmp_path: Path) -> None:
+    bench, generator = Bench(tmp_path), random.Random(8)
+    one = {f"d{n % 7}/{n:04}": generator.randbytes(30) for n in range(400)}
+    two = {path: body if n % 3 else generator.randbytes(31) for n, (path, body) in enumerate(one.items())}
+    two = {path: body for n, (path, body) in enumerate(two.items()) if n % 5} | {"e/new": b"n", "d8": b"m"}
+    with few_in_memory(16):
+        assert bench.get(one).written == 400
+        done = bench.get(two)
+        assert (done.removed, in_folder(bench.folder)) == (80, two)
+        assert done.kept == sum(one.get(path) == body for path, body in two.items())
+        assert bench.state().unchanged == len(two)
+        assert bench.get(one).removed == 2
+        assert in_folder(bench.folder) == one
+
+
+def test_a_changed_file_in_the_same_tick_is_never_lost(bench: Bench) -> None:
+    for _ in range(200):
+        bench.get({"a": b"1", "b": b"1"})
+        stat = (bench.folder / "a").stat()
+        with (bench.folder / "a").open("r+b") as stream:
+            stream.write(b"9")  # of the same size
+        os.utime(bench.folder / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        with pytest.raises(Conflict, match="changed since"):
+            bench.get({"a": b"2", "b": b"1"})
+        assert (bench.folder / "a").read_bytes() == b"9"
+        (bench.folder / "a").write_bytes(b"1")
+
+
+def test_without_its_cache_no_file_is_gitmls_own_and_right_ones_are_kept(bench: Bench) -> None:
+    bench.get(ONE)
+    whole = bench.cache_file.read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        bench.cache_file.write_bytes(whole[:length])
+        with pytest.raises(Conflict, match="another file is there"):
+            bench.get(TWO)
+        assert in_folder(bench.folder) == ONE
+    assert bench.get(ONE).kept == 5
+    assert bench.state().unchanged == 5
 
 
 def test_hostile_trees_write_nothing_outside(bench: Bench, tmp_path: Path) -> None:
@@ -422,9 +510,8 @@ KILLED = """
 """
 
 
-def killed_at(points: list[int], base: Path) -> int:
-    from gitml.store.formats.root import encode_root
-
+def killable(base: Path) -> tuple[str, Store, dict[str, Root], dict[str, dict[str, bytes]]]:
+    """Two trees in a store, and the program that places them and may be killed."""
     generator = random.Random(6)
     one = {
         "big": generator.randbytes(3 << 20),
@@ -440,22 +527,68 @@ def killed_at(points: list[int], base: Path) -> int:
     (base / "one").write_bytes(encode_root(first))
     (base / "two").write_bytes(encode_root(second))
     program = textwrap.dedent(KILLED.format(paths=[str(Path(__file__).parents[2])]))
+    return program, store, {"one": first, "two": second}, {"one": one, "two": two}
+
+
+def place_whole(base: Path, store: Store, root: Root, tree: dict[str, bytes]) -> None:
+    cache, reader = FileCache.load(base / "cache"), store.tree(root)
+    place(plan_placement(reader, base / "out", cache), reader, cache)
+    assert in_folder(base / "out") == tree
+    assert scan(base / "out", FileCache.load(base / "cache")).unchanged == len(tree)
+
+
+def killed_at(points: list[int], base: Path) -> int:
+    program, store, roots, trees = killable(base)
     kills = 0
     for point in points:
-        for which, root, tree in (("one", first, one), ("two", second, two)):
+        for which, other in (("one", "two"), ("two", "one")):
             run = subprocess.run([sys.executable, "-c", program, str(point), str(base), which], check=False)
             kills += run.returncode == -signal.SIGKILL
-            if point % 2:  # the other version than the one that was killed
-                root, tree = (second, two) if which == "one" else (first, one)
-            cache, reader = FileCache.load(base / "cache"), store.tree(root)
-            place(plan_placement(reader, base / "out", cache), reader, cache)
-            assert in_folder(base / "out") == tree
-            assert scan(base / "out", FileCache.load(base / "cache")).unchanged == len(tree)
+            then = other if point % 2 else which
+            place_whole(base, store, roots[then], trees[then])
     return kills
 
 
 def test_a_killed_placement_can_be_run_again_whatever_the_moment(tmp_path: Path) -> None:
     assert killed_at([4, 9, 13, 17, 22, 26, 31, 38], tmp_path / "b") > 6
+
+
+def test_after_two_kills_every_file_is_still_gitmls_own(tmp_path: Path) -> None:
+    program, store, roots, trees = killable(tmp_path / "b")
+    base, generator = tmp_path / "b", random.Random(9)
+    for _ in range(12):
+        for which in ("one", "two", "one"):
+            point = str(generator.randrange(8, 45))
+            subprocess.run([sys.executable, "-c", program, point, str(base), which], check=False)
+        place_whole(base, store, roots["two"], trees["two"])
+
+
+def test_a_part_that_is_placed_after_a_kill_leaves_the_rest_gitmls_own(tmp_path: Path) -> None:
+    program, store, roots, trees = killable(tmp_path / "b")
+    base = tmp_path / "b"
+    run = subprocess.run([sys.executable, "-c", program, "38", str(base), "one"], check=False)
+    assert run.returncode == -signal.SIGKILL and len(in_folder(base / "out")) > 3
+    cache, reader = FileCache.load(base / "cache"), store.tree(roots["two"])
+    place(plan_placement(reader, base / "out", cache, select=lambda path: path == "e/new"), reader, cache)
+    place_whole(base, store, roots["two"], trees["two"])
+
+
+def test_two_placements_at_once_end_well_or_are_told_to_wait(tmp_path: Path) -> None:
+    program, store, roots, trees = killable(tmp_path / "b")
+    base = tmp_path / "b"
+    for first, second in (("one", "one"), ("one", "two"), ("two", "one"), ("two", "two")) * 2:
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, "0", str(base), which], stderr=subprocess.PIPE, text=True
+            )
+            for which in (first, second)
+        ]
+        errors = [run.communicate()[1] for run in runs]
+        for run, error in zip(runs, errors, strict=True):
+            assert run.returncode == 0 or "Busy: another process" in error or "Conflict: " in error
+        found = in_folder(base / "out")
+        assert all(body in (trees["one"].get(path), trees["two"].get(path)) for path, body in found.items())
+        place_whole(base, store, roots["two"], trees["two"])
 
 
 def test_folders_without_files_make_room_for_a_file(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from gitml.registry.external.origins import Origins
 from gitml.store.external.listed import LinesSource, ReferenceList, SortedReferences
 from gitml.store.external.origin import Origin, hashed
 from gitml.store.external.referenced import LearnedDigests, ReferencedTree
-from gitml.store.place.filecache import FileCache
 from gitml.store.read.reader import TreeReader
+from gitml.store.write.sourcecache import SourceCache
 
 if TYPE_CHECKING:
     from gitml.registry.workspace import Workspace
@@ -244,8 +244,8 @@ def look_at_sources(
     store, root = ws.stores(config).locate(pointer)
     tree = store.tree(root, expected=pointer.contents, label=str(pointer.id))
     external = _external(pointer)
-    cache = FileCache.load(_notes(ws, pointer, "files"))
-    began_ns = cache.now_ns()
+    # Files lie on other file systems, whose clocks may be behind this one's.
+    cache = SourceCache(_notes(ws, pointer, "files"), margin_ns=_RACY_NS)
     origins = _origins(ws, config, cache)
     origins.check(external.sources)
     opener = _opener(origins, external.sources)
@@ -259,6 +259,8 @@ def look_at_sources(
     ws.progress.begin(
         "Asking sources", total_files=contents.files, total_bytes=contents.size_bytes if deep else None
     )
+    cache.begin()
+    whole = False
     try:
         for one in contents.references:
             try:
@@ -270,11 +272,10 @@ def look_at_sources(
             except IntegrityError as error:
                 yield SourceFault(path=one.path, url=str(one.url), problem=error.message)
             ws.progress.advance(files=1)
+        whole = not deep  # all was looked at, and not only read
     finally:
         ws.progress.end()
-        if cache.changed:
-            # Files lie on other file systems, whose clocks may be behind this one's.
-            cache.save(max(0, began_ns - _RACY_NS))
+        cache.keep(whole=whole)
 
 
 def is_local(pointer: Pointer) -> bool:
@@ -295,7 +296,7 @@ def _external(pointer: Pointer) -> External:
     return external
 
 
-def _origins(ws: Workspace, config: Config, cache: FileCache | None = None) -> Origins:
+def _origins(ws: Workspace, config: Config, cache: SourceCache | None = None) -> Origins:
     return Origins(ws.stores(config), ws.identity_url(), cache)
 
 

@@ -20,7 +20,7 @@ from gitml.registry.stores import StoreSet
 from gitml.store.external.origin import Origin
 from gitml.store.external.origins import open_origin
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.place.filecache import FileCache
+from gitml.store.write.sourcecache import SourceCache
 
 EXTERNAL = "external"
 """Name in the user's settings for buckets that no store lies in."""
@@ -35,7 +35,7 @@ class Origins:
         cache: What is known of files of this machine.
     """
 
-    def __init__(self, stores: StoreSet, repository: str, cache: FileCache | None = None) -> None:
+    def __init__(self, stores: StoreSet, repository: str, cache: SourceCache | None = None) -> None:
         self._stores = stores
         self._repository = repository
         self._cache = cache

@@ -144,7 +144,7 @@ def _compare(record: Record) -> PlacedState:
     return PlacedState(
         ref=record.ref,
         destination=record.destination,
-        files=len(cache),
+        files=state.files,
         modified=state.modified,
         missing=state.missing,
         untracked=state.untracked,

@@ -6,11 +6,8 @@ and where every so many of them begin.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
-import io
 import os
-import tempfile
 import threading
 import weakref
 from bisect import bisect_right
@@ -20,6 +17,7 @@ from typing import Final
 
 from gitml.model.references import FILE, Reference, known_reference, parse_references, path_of, registrable
 from gitml.store.place.folders import translated
+from gitml.store.read.spool import nameless
 from gitml.store.write.diskfile import BLOCK_BYTES as SOURCE_BLOCK_BYTES
 
 _RUN_REFERENCES: Final = 16_384  # sorted in memory at a time
@@ -211,15 +209,6 @@ class _Lines:
 
 def _sort_key(line: bytes) -> bytes:
     return path_of(line).encode()
-
-
-def nameless(folder: Path | None) -> io.FileIO:
-    """A temporary file that is gone when it is closed; in the system's folder where its own cannot be written."""
-    if folder is not None:
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryFile(buffering=0, dir=folder)
-    return tempfile.TemporaryFile(buffering=0)
 
 
 def write_all(descriptor: int, block: bytes | bytearray) -> None:

@@ -17,10 +17,10 @@ from gitml.errors import AccessDenied
 from gitml.model.references import Reference
 from gitml.model.source_url import SourceUrl
 from gitml.store.external.origin import BLOCK_BYTES, changed, missing, path_below
-from gitml.store.place.filecache import FileCache
 from gitml.store.place.folders import Folders, NotAFolder, translated
 from gitml.store.place.hashing import hash_file
 from gitml.store.write.source import FolderSource
+from gitml.store.write.sourcecache import SourceCache
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -30,14 +30,15 @@ class FolderOrigin:
 
     Args:
         location: It, as a person named it; the way to it may have symbolic links.
-        cache: Digests of files whose stat has not changed since they were read last.
+        cache: Digests of files whose stat has not changed since they were read last; with it, files are looked at
+            in path order.
     """
 
     ranged: Final = False
 
-    def __init__(self, location: SourceUrl, cache: FileCache | None = None) -> None:
+    def __init__(self, location: SourceUrl, cache: SourceCache | None = None) -> None:
         self._location = location
-        self._cache = FileCache() if cache is None else cache
+        self._cache = cache
 
     def files(self) -> Iterator[Reference]:
         """See :class:`gitml.store.external.origin.Origin`."""
@@ -53,13 +54,14 @@ class FolderOrigin:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(status.st_mode) or status.st_size != reference.size_bytes:
                 raise changed(reference, _difference(status, reference))
-            digest = self._cache.known(str(reference.url), status)
+            digest = None if self._cache is None else self._cache.known(reference.path, status)
             if digest is None:
                 found = hash_file(name, folder)
                 if found is None:
                     raise changed(reference, "it changes while it is read")
                 digest, status = found
-                self._cache.place(str(reference.url), status, digest, ours=False)
+            if self._cache is not None:
+                self._cache.note(reference.path, status, digest)
         if digest.hex() != reference.sha256:
             raise changed(reference, f"its sha256 is {digest.hex()}")
 

@@ -9,14 +9,14 @@ from gitml.model.source_url import SourceKind, SourceUrl
 from gitml.store.external.origin import Origin
 from gitml.store.external.origin_folder import FolderOrigin
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.place.filecache import FileCache
+from gitml.store.write.sourcecache import SourceCache
 
 if TYPE_CHECKING:
     from gitml.store.media.remote_client import Client
 
 
 def open_origin(
-    location: SourceUrl, *, options: RemoteOptions | None = None, cache: FileCache | None = None
+    location: SourceUrl, *, options: RemoteOptions | None = None, cache: SourceCache | None = None
 ) -> Origin:
     """What reads a location; nothing is asked of a server yet. Whether it may be read is for the caller.
 

@@ -24,10 +24,11 @@ from gitml.errors import NotFound
 from gitml.model.progress import SILENT, Progress
 from gitml.model.references import Reference
 from gitml.model.shown import shown
-from gitml.store.external.listed import ReferenceList, nameless, write_all
+from gitml.store.external.listed import ReferenceList, write_all
 from gitml.store.external.origin import Origin, changed
 from gitml.store.media.medium import Buffer
 from gitml.store.read.entries import FileEntry, Sink
+from gitml.store.read.spool import nameless
 
 _WHOLE_BYTES: Final = 4 << 20
 _MOST_JOBS: Final = 8

@@ -19,6 +19,7 @@ from gitml.errors import AccessDenied, Conflict, GitMLError, InvalidInput, NoSpa
 
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_OPEN: Final = 48
+_MOST_MADE: Final = 20_000  # that are remembered
 _TEMPORARY: Final = re.compile(r"\.gitml-placing-[0-9a-f]{16}-[0-9]+")
 _SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -182,6 +183,8 @@ class Folders:
             raise
         try:
             os.mkdir(name, dir_fd=parent)
+            if len(self.made) >= _MOST_MADE:
+                self.made.clear()
             self.made.add(path)
         except FileExistsError:
             pass

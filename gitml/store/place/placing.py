@@ -16,6 +16,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -23,11 +24,12 @@ import msgspec
 from gitml.errors import Busy, Conflict, GitMLError
 from gitml.model.progress import SILENT, Progress
 from gitml.store.media.medium import Buffer
-from gitml.store.place.filecache import FileCache
+from gitml.store.place.filecache import FileCache, Row, overlaid, right_row, without
 from gitml.store.place.folders import Folders, NotAFolder, translated
-from gitml.store.place.planning import Blocked, PlacePlan, plan_placement, stamp_of
+from gitml.store.place.planning import Blocked, PlacePlan, Replacement, parents, plan_placement, stamp_of
 from gitml.store.place.scanning import FolderState, scan
 from gitml.store.read.entries import Fetches, FileEntry
+from gitml.store.read.spool import Sorter
 
 __all__ = ["Blocked", "FolderState", "PlacePlan", "Placed", "place", "plan_placement", "scan"]
 
@@ -36,6 +38,7 @@ _MODE: Final = 0o666  # narrowed by the umask, as for any file that a person mak
 _MOST_OPEN: Final = 64
 _MOST_PARTS: Final = 512
 _SHOWN: Final = 5
+_PATH: Final = attrgetter("path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +59,21 @@ def place(
     progress: Progress = SILENT,
     jobs: int | None = None,
 ) -> Placed:
-    """Execute a plan; what is in place already is kept by `cache` even when it fails.
+    """Execute a plan; what is in place already is kept by the cache even when it fails.
 
     Args:
-        cache: The one that the plan was made with; it is saved.
+        cache: The one that the plan was made with; a new one takes its place.
         jobs: Threads.
 
     Raises:
         Conflict: Something is in the way, or a file was changed since the plan was made.
-        Busy: Another process places files there.
+        Busy: Another process places files there, or has since the plan was made.
         NoSpace, AccessDenied: As the file system says; files in place are whole.
         IntegrityError: The store does not have the bytes that were registered.
     """
     if plan.blocked:
         raise _blocked(plan)
-    if not plan.write and not plan.remove and not plan.leftovers and not cache.changed:
+    if not (plan.write or plan.remove or plan.left or plan.learned or plan.leftovers):
         return Placed(written=0, kept=plan.keep, removed=0, written_bytes=0)
     try:
         with Folders(plan.destination, trusted=plan.trusted, create=True) as folders, _alone(folders, plan):
@@ -89,41 +92,68 @@ def _place(
     progress: Progress,
     jobs: int | None,
 ) -> Placed:
+    if not cache.is_current():
+        raise _busy(plan, "has placed")
     if plan.write:
-        cache.intend(plan.write)
-        cache.save(cache.stamp_ns)
-    remover = _Remover(plan, cache, folders)
+        cache.save(_intended(_known(plan, cache), plan.write), cache.stamp_ns, anew=True)
+    remover = _Remover(plan, folders)
     writer = _Writer(plan, cache)
     done = False
     progress.begin("placing", total_bytes=plan.write_bytes, total_files=len(plan.write))
     try:
         remover.leftovers()
-        first = remover.in_the_way()
-        remover.remove(first)
+        remover.clear()
+        remover.remove(row for row in plan.remove if row.path in plan.first)
         remover.hollow()
         if plan.write:
             reader.fetch(plan.write, writer, progress=progress, jobs=jobs)
-        remover.remove([path for path in plan.remove if path not in first])
-        for path in plan.left:
-            cache.forget(path)
+        remover.remove(row for row in plan.remove if row.path not in plan.first)
         done = True
     finally:
         writer.close()
+        rows = _known(plan, cache)
         if done:
-            cache.settle()
-        cache.save(None if cache.shares_clock(plan.destination) else min(writer.last_ns, cache.now_ns()))
+            rows = overlaid(without(without(rows, plan.remove), plan.left), writer.placed)
+        else:
+            rows = overlaid(_intended(rows, plan.write), writer.placed)
+        cache.save(
+            rows,
+            None if cache.shares_clock(plan.destination) else min(writer.last_ns, cache.now_ns()),
+            anew=True,
+        )
         progress.end()
     return Placed(
         written=len(plan.write), kept=plan.keep, removed=len(plan.remove), written_bytes=plan.write_bytes
     )
 
 
+def _known(plan: PlacePlan, cache: FileCache) -> Iterator[Row]:
+    """The rows of the cache with what the plan has learned."""
+    return overlaid(cache.rows(), plan.learned) if plan.learned else cache.rows()
+
+
+def _intended(rows: Iterator[Row], entries: Iterable[FileEntry]) -> Iterator[Row]:
+    """Rows that say what is about to be written, so that a run after a kill knows its own files."""
+    row = next(rows, None)
+    for entry in entries:
+        while row is not None and row.path < entry.path:
+            yield row
+            row = next(rows, None)
+        if row is not None and row.path == entry.path:
+            yield msgspec.structs.replace(row, pending=entry.digest)
+            row = next(rows, None)
+        else:
+            yield Row(entry.path, pending=entry.digest)
+    while row is not None:
+        yield row
+        row = next(rows, None)
+
+
 class _Remover:
     """Takes away what a plan says, and folders that are empty then."""
 
-    def __init__(self, plan: PlacePlan, cache: FileCache, folders: Folders) -> None:
+    def __init__(self, plan: PlacePlan, folders: Folders) -> None:
         self._plan = plan
-        self._cache = cache
         self._folders = folders
 
     def leftovers(self) -> None:
@@ -132,25 +162,11 @@ class _Remover:
             with contextlib.suppress(FileNotFoundError, NotAFolder):
                 self._unlink(path)
 
-    def in_the_way(self) -> set[str]:
-        """Make room for files where folders are, and for folders where files are; paths to remove first."""
+    def clear(self) -> None:
+        """Remove what is where folders must be, if that was forced."""
         for path in self._plan.clear:
             with contextlib.suppress(FileNotFoundError):
                 self._unlink(path)
-        if not self._plan.remove:
-            return set()
-        going = set(self._plan.remove)
-        first: set[str] = set()
-        folders = set()
-        for entry in self._plan.write:
-            for parent in _parents(entry.path):
-                if parent in folders:
-                    break
-                folders.add(parent)
-        first |= going & folders
-        names = {entry.path for entry in self._plan.write}
-        first |= {path for path in going if any(parent in names for parent in _parents(path))}
-        return first
 
     def hollow(self) -> None:
         """Take away folders without files that are where files go: a killed run leaves such folders, too."""
@@ -165,20 +181,21 @@ class _Remover:
             self._folders.forget(folder)
             os.rmdir(name, dir_fd=self._folders.open(parent))
 
-    def remove(self, paths: Iterable[str]) -> None:
+    def remove(self, rows: Iterable[Row]) -> None:
         """Remove files that are still as the plan saw them, and the folders they leave empty."""
         emptied: set[str] = set()
-        for path in paths:
+        for row in rows:
+            path = row.path
             parent, _, name = path.rpartition("/")
             try:
                 stat = os.stat(name, dir_fd=self._folders.open(parent), follow_symlinks=False)
-                if stamp_of(stat) != self._plan.prior.get(path):
+                if stamp_of(stat) != (row.size_bytes, row.mtime_ns, row.ctime_ns, row.inode):
                     raise _in_the_way(path, "it was changed meanwhile")
                 self._unlink(path)
             except FileNotFoundError:
                 pass
-            self._cache.forget(path)
-            emptied.update(_parents(path))
+            if parent not in emptied:
+                emptied.update(parents(path))
         for folder in sorted(emptied, key=len, reverse=True):
             parent, _, name = folder.rpartition("/")
             self._folders.forget(folder)
@@ -195,7 +212,6 @@ class _Writer:
 
     def __init__(self, plan: PlacePlan, cache: FileCache) -> None:
         self._plan = plan
-        self._cache = cache
         self._local = threading.local()
         self._lock = threading.Lock()
         self._walkers: list[Folders] = []
@@ -203,6 +219,7 @@ class _Writer:
         self._prefix = f".gitml-placing-{secrets.token_hex(8)}-"
         self._count = itertools.count()
         self.open_targets = 0
+        self.placed = Sorter(Row, _PATH, folder=cache.file.parent)
         self.last_ns = 0
 
     def whole(self, entry: FileEntry, parts: Sequence[Buffer]) -> None:
@@ -252,10 +269,10 @@ class _Writer:
         """Give a complete file its name, unless something came into the way since the plan was made."""
         at = self.folder(folder)
         if folder not in self._made and not self._plan.force:
-            self._check_prior(entry.path, name, at)
+            self._check_prior(entry, name, at)
         os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
         stat = os.fstat(descriptor)
-        self._cache.place(entry.path, stat, entry.digest, ours=True)
+        self.placed.add(right_row(entry.path, stat, entry.digest, ours=True))
         if stat.st_ctime_ns > self.last_ns:
             self.last_ns = stat.st_ctime_ns
 
@@ -270,13 +287,14 @@ class _Writer:
             walker.close()
         self._walkers.clear()
 
-    def _check_prior(self, path: str, name: str, at: int) -> None:
+    @staticmethod
+    def _check_prior(entry: FileEntry, name: str, at: int) -> None:
         try:
             found = os.stat(name, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
             return
-        if stamp_of(found) != self._plan.prior.get(path):
-            raise _in_the_way(path, "it came or was changed meanwhile")
+        if not isinstance(entry, Replacement) or stamp_of(found) != entry.prior:
+            raise _in_the_way(entry.path, "it came or was changed meanwhile")
 
 
 class _TargetFile:
@@ -358,14 +376,6 @@ def _write_at(descriptor: int, offset: int, parts: Sequence[Buffer]) -> None:
                 rest[0] = rest[0][count:]
 
 
-def _parents(path: str) -> Iterator[str]:
-    """The folders that a path lies in, the nearest first."""
-    parent = path.rpartition("/")[0]
-    while parent:
-        yield parent
-        parent = parent.rpartition("/")[0]
-
-
 @contextlib.contextmanager
 def _alone(folders: Folders, plan: PlacePlan) -> Iterator[None]:
     """Hold the folder against other placements; the lock ends with the process."""
@@ -373,12 +383,16 @@ def _alone(folders: Folders, plan: PlacePlan) -> Iterator[None]:
         fcntl.flock(folders.top, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
-            raise Busy(
-                f"another process places files in {plan.destination}",
-                hint="wait for it, then run it again",
-                context={"path": str(plan.destination)},
-            ) from error
+            raise _busy(plan, "places") from error
     yield  # closing the folder unlocks it; a file system without locks does without
+
+
+def _busy(plan: PlacePlan, doing: str) -> Busy:
+    return Busy(
+        f"another process {doing} files in {plan.destination}",
+        hint="wait for it, then run it again",
+        context={"path": str(plan.destination)},
+    )
 
 
 class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801, used as a verb

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
-from typing import Protocol, overload
+from typing import Protocol
 
 import msgspec
 
@@ -12,57 +11,12 @@ from gitml.model.progress import SILENT, Progress
 from gitml.store.media.medium import Buffer
 
 
-class FileEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A file of a tree: its path in it, its size, and the SHA-256 of its bytes (32 bytes)."""
 
     path: str
     size_bytes: int
     digest: bytes
-
-
-class Entries(Sequence[FileEntry]):
-    """A list of entries in columns, of 50 bytes and a path each; files are added at its end.
-
-    Attributes:
-        paths: The paths, in the order of the files.
-    """
-
-    __slots__ = ("_digests", "_sizes", "paths")
-
-    def __init__(self, entries: Iterable[FileEntry] = ()) -> None:
-        self.paths: list[str] = []
-        self._sizes = array("Q")
-        self._digests = bytearray()
-        for entry in entries:
-            self.append(entry)
-
-    def append(self, entry: FileEntry) -> None:
-        """Add a file."""
-        self.paths.append(entry.path)
-        self._sizes.append(entry.size_bytes)
-        self._digests += entry.digest
-
-    def digest(self, number: int) -> bytes:
-        """Digest of the file with a number."""
-        return bytes(self._digests[32 * number : 32 * number + 32])
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(self._sizes)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @overload
-    def __getitem__(self, number: int) -> FileEntry: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[FileEntry]: ...
-    def __getitem__(self, number: int | slice) -> FileEntry | Sequence[FileEntry]:
-        if isinstance(number, slice):
-            return [self[at] for at in range(*number.indices(len(self)))]
-        at = number if number >= 0 else number + len(self)
-        return FileEntry(path=self.paths[at], size_bytes=self._sizes[at], digest=self.digest(at))
 
 
 class Target(Protocol):

@@ -26,7 +26,7 @@ from typing import Final, Protocol
 from gitml.errors import GitMLError
 from gitml.store.formats.pack import PackRef
 from gitml.store.media import layout
-from gitml.store.read.entries import Entries, FileEntry, Sink
+from gitml.store.read.entries import FileEntry, Sink
 from gitml.store.read.growing import Growing, WrongDigestError
 from gitml.store.read.naming import damaged, naming
 from gitml.store.read.packs import KnownFooter, PackBody, PackReader
@@ -111,7 +111,7 @@ class Fetch:
     def __init__(
         self,
         packs: PackReader,
-        entries: Entries,
+        entries: Sequence[FileEntry],
         located: Iterable[Located],
         sink: Sink,
         *,
@@ -139,10 +139,12 @@ class Fetch:
         self._flight_bytes = packs.flight.reading_bytes
         self._loaders = packs.flight.loaders
         self._error: BaseException | None = None
-        self._side_by_side = entries.size_bytes > _TINY_BYTES * len(entries)
+        size_bytes = 0
         for number, one in enumerate(located):
+            size_bytes += one.entry.size_bytes
             self._add(number, one)
-        packs.spare_bytes = entries.size_bytes
+        self._side_by_side = size_bytes > _TINY_BYTES * len(entries)
+        packs.spare_bytes = size_bytes
         self._waiting = deque(self._works.values())
 
     def run(self) -> None:

@@ -30,12 +30,13 @@ from gitml.store.media import layout
 from gitml.store.media.cache import Cache, CachedMedium
 from gitml.store.media.medium import Medium
 from gitml.store.read.changes import changes
-from gitml.store.read.entries import Entries, FileEntry, Sink
+from gitml.store.read.entries import FileEntry, Sink
 from gitml.store.read.fetching import Fetch
 from gitml.store.read.handle import FileHandle, Run
 from gitml.store.read.naming import damaged, naming
 from gitml.store.read.packs import PackReader
 from gitml.store.read.resending import TreeSource
+from gitml.store.read.spool import Spool
 from gitml.store.read.streaming import stream
 
 __all__ = ["FileEntry", "Located", "Promised", "TreeReader", "TreeSource", "changes"]
@@ -250,7 +251,7 @@ class TreeReader:
         Raises:
             IntegrityError: A file cannot be had as it was registered; others may have reached the sink.
         """
-        listed = entries if isinstance(entries, Entries) else Entries(entries)
+        listed = entries if isinstance(entries, Sequence) else Spool(FileEntry, entries)
         work = Fetch(
             self.packs,
             listed,

@@ -2,7 +2,8 @@
 
 As git's index does for a work tree: a file whose size, times and inode are those that were noted is taken to
 have the bytes that were hashed then. A file is noted only if it was last changed before the registration
-began, on the clock of the same file system, so that a change in the same tick cannot be missed.
+began, on the clock of the same file system, so that a change in the same tick cannot be missed. Files of other file
+systems are noted only where the caller says by how much their clocks may differ.
 
 The notes are one stream in path order, read and written beside the walk: memory does not grow with the number
 of files. They may be deleted at any time, and damaged ones count for nothing.
@@ -34,10 +35,12 @@ class SourceCache:
 
     Args:
         file: Where they are kept; one registration at a time writes a new file beside it.
+        margin_ns: By how much the clocks of other file systems may be behind this one's; None notes no file of theirs.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, margin_ns: int | None = None) -> None:
         self._file = file
+        self._margin_ns = margin_ns
         self._fresh: BinaryIO | None = None
         self._block: list[Note] = []
         self._old: Iterator[Note] = iter(())
@@ -64,27 +67,38 @@ class SourceCache:
         wanted = os.fsencode(path)
         while self._next is not None and os.fsencode(self._next[0]) < wanted:
             self._next = next(self._old, None)
-        if self._next is None or self._next[0] != path or status.st_dev != self._device:
+        if self._next is None or self._next[0] != path or not self._covers(status):
             return None
         same = self._next[1:5] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         return self._next[5] if same else None
 
     def note(self, path: str, status: os.stat_result, digest: bytes) -> None:
         """Note what was hashed, or known; told in path order."""
-        settled = max(status.st_mtime_ns, status.st_ctime_ns) < self._began_ns
-        if self._fresh is None or status.st_dev != self._device or not settled:
+        settled = max(status.st_mtime_ns, status.st_ctime_ns) < self._began_ns - (self._margin_ns or 0)
+        if self._fresh is None or not settled or not self._covers(status):
             return
-        self._block.append(
-            (path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, digest)
-        )
+        self._add((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, digest))
+
+    def _add(self, note: Note) -> None:
+        self._block.append(note)
         if len(self._block) == _BLOCK_NOTES:
             self._flush()
 
-    def keep(self) -> None:
-        """Let the new notes take the place of the old ones."""
+    def _covers(self, status: os.stat_result) -> bool:
+        return self._margin_ns is not None or status.st_dev == self._device
+
+    def keep(self, *, whole: bool = True) -> None:
+        """Let the new notes take the place of the old ones.
+
+        Args:
+            whole: The walk reached its end; otherwise the old notes of paths that it did not reach stay.
+        """
         if self._fresh is None:
             return
         with contextlib.suppress(OSError):
+            while not whole and self._next is not None:
+                self._add(self._next)
+                self._next = next(self._old, None)
             self._flush()
             self._fresh.close()
             self._name.replace(self._file)
