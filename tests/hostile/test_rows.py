@@ -1,4 +1,4 @@
-"""Which test stands for which attack on git's surface, on models, and on trust and history; and that it is there."""
+"""Which test stands for which attack on git's surface, on what is shared, on models, and on trust and history."""
 
 from __future__ import annotations
 
@@ -39,6 +39,21 @@ ROWS: dict[str, tuple[str, ...]] = {
     "odd names in git's output": ("hostile/test_world.py::test_odd_names_in_git",),
     "broken objects on arrival": ("hostile/test_world.py::test_a_remote_with_broken_objects",
                                   "git/test_remotes.py::test_broken_objects_are_refused_on_fetch"),
+    "bytes planted in a cache": (
+        "store/test_cache.py::test_what_is_wrong_in_it_is_read_from_the_store",
+        "store/test_cache.py::test_a_folder_that_others_may_write_to_is_refused",
+        "store/test_cache.py::test_a_folder_of_another_user_is_refused",
+        "store/test_cache.py::test_something_that_is_no_file_is_passed_over",
+    ),
+    "an edit of a placed file": ("hostile/test_shared.py::test_an_edit_of_placed_files_stays_there",
+                                 "store/test_placing.py::test_an_edit_through_a_hard_link_is_noticed"),
+    "an edit within a clock's tick": (
+        "store/test_filecache.py::test_an_edit_within_the_same_tick_is_always_noticed",
+        "store/test_filecache.py::test_an_edit_that_leaves_no_trace_in_the_stat_is_noticed_if_the_entry_is_racy",
+    ),
+    "a digest without the bytes": ("hostile/test_shared.py::test_a_digest_alone_gives_no_bytes",),
+    "sizes of chunks that tell a file": ("hostile/test_shared.py::test_packs_mix_files",),
+    "another algorithm of digests": ("model/test_digest.py::test_nothing_else_is_a_digest",),
     "models whose loading runs code": (
         "registry/test_inspection.py::test_imports_by_opcode", "registry/test_inspection.py::test_torch_archives",
         "registry/test_inspection.py::test_keras_lambdas", "registry/test_inspection.py::test_arrays_of_objects",
