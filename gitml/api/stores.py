@@ -146,7 +146,8 @@ class Stores:
 
         Raises:
             NotFound: The store does not keep that version.
-            PolicyRefused: A local or remote-tracking branch still has its pointer.
+            PolicyRefused: A local or remote-tracking branch still has its pointer; of the embedded store, and its
+                bytes are in no other.
         """
         return _garbage.forget(self._ws, ref, store=store, dry_run=dry_run)
 

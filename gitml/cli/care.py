@@ -30,8 +30,8 @@ _store_option = click.option("--store", metavar="NAME", help="The store; the con
 def forget(session: Session, ref: str, *, store: str | None, dry_run: bool) -> None:
     """Stop keeping a version in a store.
 
-    Refused while a branch of this clone, fetched ones included, has its pointer. `gitml store gc` frees its bytes
-    two weeks later.
+    Refused while a branch of this clone, fetched ones included, has its pointer; in the store `embedded` only while no
+    other has its bytes. `gitml store gc` frees its bytes two weeks later.
     """
     stores = session.registry().stores
     result = stores.forget(ref, store=store, dry_run=True)

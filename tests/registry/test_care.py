@@ -140,3 +140,25 @@ def test_the_embedded_store_is_cared_for_too(alone: Member) -> None:
     assert stores.forget("models/digits@2").store == "embedded"
     assert len(stores.gc("embedded").condemned) == 2
     assert alone.registry.verify(deep=True).versions == 1
+
+
+def test_what_was_pushed_need_not_stay_in_the_embedded_store(team: Team) -> None:
+    ada = team.ada
+    out = write(ada.folder.parent / "out", {"weights": bytes(range(256)) * 500})
+    ada.registry.register("models/digits", out, offline=True)
+    with pytest.raises(PolicyRefused):
+        ada.registry.stores.forget("models/digits@1", store="embedded")
+    ada.registry.push()
+    here = ada.folder / ".git/gitml"
+    assert len(list((here / "sent").iterdir())) == 1
+    ada.registry.stores.forget("models/digits@1", store="embedded", dry_run=True)
+    ada.registry.stores.forget("models/digits@1", store="embedded")
+    assert list((here / "sent").iterdir()) == [], "what is here no longer is never sent again"
+    ada.registry.stores.gc("embedded")
+    weeks_pass(here / "store")
+    assert ada.registry.stores.gc("embedded").deleted
+    assert objects(here / "store") == set()
+    assert ada.registry.verify(deep=True).versions == 1
+    assert ada.registry.status().embedded == ()
+    with pytest.raises(PolicyRefused):
+        ada.registry.stores.forget("models/digits@1")

@@ -18,7 +18,9 @@ from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.reference import AssetRef
 from gitml.registry.care.stored import open_store_named
+from gitml.registry.sent import forget_sent
 from gitml.registry.snapshot import POINTER_FILE
+from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
 from gitml.store.care.garbage import Garbage, collect_garbage
 from gitml.store.care.marking import key_of
@@ -115,7 +117,8 @@ def forget(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool =
     key = version_key(ws, ref)
     name, opened = open_store_named(ws.stores(ws.config), store, asset_type=key.id.asset.type)
     root = _root_or_none(opened, key, name)
-    refuse_named(ws, key.id)
+    if name != EMBEDDED or not _is_shared(ws, key.id):
+        refuse_named(ws, key.id)
     result = Forgotten(
         ref=key.id,
         store=name,
@@ -126,6 +129,8 @@ def forget(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool =
     )
     if not dry_run:
         delete_root(opened, key)
+        if name == EMBEDDED and root is not None:
+            forget_sent(ws.stores(ws.config), key, root.tree)
     return result
 
 
@@ -172,15 +177,26 @@ def version_key(ws: Workspace, ref: str) -> RootKey:
 
 def holding_branches(ws: Workspace, id_: VersionId) -> list[str]:
     """Branches, local and remote-tracking, that have a version's pointer; HEAD where it is on none."""
+    return [ref.removeprefix("refs/heads/").removeprefix("refs/remotes/") for ref, _ in _holding(ws, id_)]
+
+
+def _holding(ws: Workspace, id_: VersionId) -> list[tuple[str, str]]:
+    """Refs that have a version's pointer, and their commits."""
     tips = ws.branch_tips()
     head = ws.repo.head().commit
     if head is not None and head not in tips.values():
         tips = tips | {"HEAD": head}
     return [
-        ref.removeprefix("refs/heads/").removeprefix("refs/remotes/")
+        (ref, commit)
         for ref, commit in sorted(tips.items())
         if ws.repo.entry(commit, ws.at(commit).path(id_.folder, POINTER_FILE)) is not None
     ]
+
+
+def _is_shared(ws: Workspace, id_: VersionId) -> bool:
+    """Whether a configured store has all the bytes of every pointer of a version, so that those here are a copy."""
+    snapshots = [ws.at(commit) for commit in {commit for _, commit in _holding(ws, id_)}]
+    return all(ws.stores(one.config).holds(one.pointer(id_), shared=True) for one in snapshots)
 
 
 def refuse_named(ws: Workspace, id_: VersionId) -> None:

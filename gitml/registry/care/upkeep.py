@@ -9,6 +9,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import VersionId
 from gitml.registry.care.garbage import holding_branches, not_kept, version_key
 from gitml.registry.care.stored import open_store_named
+from gitml.registry.sent import forget_sent
 from gitml.registry.stores import EMBEDDED
 from gitml.registry.workspace import Workspace
 from gitml.store.care.marking import key_of
@@ -105,6 +106,8 @@ def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = 
     if done is not None and opened.cache is not None:
         # Packs in other layouts, of before a repack say, may hold the bytes as well.
         opened.cache.clear()
+    if done is not None and name == EMBEDDED:
+        forget_sent(ws.stores(ws.config), key, plan.root.tree)
     return Purged(
         ref=key.id,
         store=name,
