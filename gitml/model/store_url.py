@@ -41,6 +41,15 @@ class StoreKind(Enum):
     OTHER = "fsspec"
 
 
+_MISTAKEN: Final = {
+    "s3a": "s3",
+    "s3n": "s3",
+    "abs": "abfs",
+    "adl": "abfs",
+    "azure": "az",
+    "wasb": "abfs",
+    "wasbs": "abfs",
+}
 _CLOUD: Final = {"s3": StoreKind.S3, "az": StoreKind.AZURE, "abfs": StoreKind.AZURE, "abfss": StoreKind.AZURE}
 # Whatever a user allows: what reads another location, a local file, a web page or a program's memory is no store.
 _NEVER: Final = frozenset(
@@ -143,10 +152,21 @@ def parse_store_url(
         raise _refused(text, "schemes are written in lower case", text.replace(scheme, scheme.lower(), 1))
     if scheme in allowed and scheme not in _NEVER and match["slashes"]:
         return _elsewhere(text, scheme, rest)
+    raise _refused(text, f"`{scheme}:` is no kind of store", _instead(scheme, rest, match["slashes"]))
+
+
+def _instead(scheme: str, rest: str, slashes: str | None) -> str:
+    """What may have been meant by a scheme that no store has."""
+    alike = (one for one in _CLOUD if (one[0], len(one)) == (scheme[0], len(scheme)))
+    meant = _MISTAKEN.get(scheme) or next(alike, scheme)
+    if meant == "nfs":
+        return "mount it, and name the folder"
+    if meant in _CLOUD:
+        return f"{meant}://{rest.lstrip('/').partition('?')[0]}"
     hint = "a folder, file:///…, s3://…, az://… or abfs://…"
-    if _OTHER_SCHEME.fullmatch(scheme) is not None and scheme not in _NEVER and match["slashes"]:
+    if _OTHER_SCHEME.fullmatch(scheme) is not None and scheme not in _NEVER and slashes:
         hint += f"; or allow it in your own settings: allow_schemes: [{scheme}]"
-    raise _refused(text, f"`{scheme}:` is no kind of store", hint)
+    return hint
 
 
 def check_endpoint(text: str, *, allow_http: bool = False) -> str:
@@ -160,7 +180,7 @@ def check_endpoint(text: str, *, allow_http: bool = False) -> str:
         InvalidInput: It is of another kind, holds credentials, or would send bytes unprotected.
     """
     match = _ENDPOINT.fullmatch(text)
-    safe = shown(re.sub(r"//[^/@]*@", "//***@", redact(text)).partition("?")[0])
+    safe = shown(_safe(text).partition("?")[0])
     if match is None:
         raise InvalidInput(
             f"{safe} cannot be the server of a store",
@@ -268,5 +288,10 @@ def _prefix(text: str, prefix: str) -> str:
 
 
 def _refused(text: str, why: str, hint: str) -> InvalidInput:
-    safe = re.sub(r"//[^/@]*@", "//***@", redact(text)).partition("?")[0]
-    return InvalidInput(f"{shown(safe)} cannot be a store: {why}", code="bad-store-url", hint=redact(hint))
+    safe = _safe(text).partition("?")[0]
+    return InvalidInput(f"{shown(safe)} cannot be a store: {why}", code="bad-store-url", hint=_safe(hint))
+
+
+def _safe(text: str) -> str:
+    """Text without credentials."""
+    return re.sub(r"//[^/@]*@", "//***@", redact(text))

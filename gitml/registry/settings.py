@@ -32,6 +32,11 @@ _KINDS = {"allow_http": (bool, "flag"), "options": (dict, "mapping")}
 _VARIABLE = re.compile(r"GITML_STORE_(?P<name>[A-Z0-9_]+?)_(?P<key>" + "|".join(STORE_KEYS).upper() + ")")
 
 
+def variable(store: str, key: str) -> str:
+    """The variable that sets something of a store; one with `.` or `_` in its name has none."""
+    return f"GITML_STORE_{store.upper().replace('-', '_')}_{key.upper()}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of this user on this machine.

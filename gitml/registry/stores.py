@@ -16,17 +16,16 @@ from gitml.errors import (
     AccessDenied,
     GitMLError,
     IntegrityError,
-    InvalidInput,
     NotFound,
-    PolicyRefused,
     StoreUnavailable,
     UsageError,
 )
 from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE, Config
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import Progress
-from gitml.model.store_url import StoreKind, parse_store_url
-from gitml.registry.settings import CheckedStores, Settings, TrustedStores
+from gitml.model.store_url import check_endpoint, parse_store_url
+from gitml.registry.places import checked_place, naming, refuse_unchecked
+from gitml.registry.settings import Settings, TrustedStores, variable
 from gitml.store.media import layout
 from gitml.store.media.remote_options import RemoteOptions
 
@@ -125,21 +124,14 @@ class StoreSet:
             UsageError: No such store is configured.
             InvalidInput: Its URL is malformed or of a kind that is not allowed.
         """
-        try:
+        said = "your settings" if name in self._settings.store_urls else "gitml.yaml"
+        with naming(f"{said}: stores.{name}.url"):
             parsed = parse_store_url(self._said(name), self._base, allowed=self._settings.allow_schemes)
-        except InvalidInput as error:
-            where = "your settings" if name in self._settings.store_urls else "gitml.yaml"
-            raise InvalidInput(
-                f"{where}: stores.{name}.url: {error.message}",
-                code=error.code,
-                hint=error.hint,
-                context=error.context,
-            ) from error
         if parsed.is_folder and not parsed.path.is_absolute():
             raise UsageError(
                 f"the store {name} of {self._repository} is {parsed.path}, a folder beside a clone of that repository",
                 code="relative-store",
-                hint=f"clone it and run the command there, or set GITML_STORE_{name.upper()}_URL",
+                hint=f"clone it and run the command there, or set {variable(name, 'url')}",
                 context={"store": name, "repository": self._repository},
             )
         return os.path.normpath(parsed.path) if parsed.is_folder else str(parsed)
@@ -188,8 +180,9 @@ class StoreSet:
         location = self.location(name)
         if name not in self._settings.store_urls:
             self._check_trust(name)
+        self.check_endpoint(name)
         return _opening.open_medium(
-            location, options=self._options(name), allowed=self._settings.allow_schemes
+            location, options=self.options(name), allowed=self._settings.allow_schemes
         )
 
     def elsewhere(self, text: str, base: Path) -> Store:
@@ -201,7 +194,19 @@ class StoreSet:
         """
         return _store.Store(checked_place(text, base, self._settings), jobs=self._jobs)
 
-    def _options(self, name: str) -> RemoteOptions:
+    def check_endpoint(self, name: str) -> None:
+        """Refuse a server that cannot be one of a store.
+
+        Raises:
+            InvalidInput: It is malformed, or would be reached without TLS.
+        """
+        options = self.options(name)
+        if options.endpoint_url is not None:
+            said = "your settings" if self._endpoint(name) is None else "gitml.yaml"
+            with naming(f"{said}: stores.{name}.endpoint_url"):
+                check_endpoint(options.endpoint_url, allow_http=options.allow_http)
+
+    def options(self, name: str) -> RemoteOptions:
         """The user's settings for a remote store; the repository may add the server of the URL that it names."""
         options = self._settings.options(name)
         endpoint = self._endpoint(name)
@@ -258,11 +263,15 @@ class StoreSet:
             )
         return before, said
 
+    def last_location(self, name: str) -> str | None:
+        """What the repository said of a store's place when it was last used on this machine."""
+        return TrustedStores().location(self._repository, name)
+
     def trusted(self, name: str) -> bool:
         """Whether the store's location is the one last used on this machine, or the user's own."""
         if name in self._settings.store_urls:
             return True
-        return TrustedStores().location(self._repository, name) == self._whole(name)
+        return self.last_location(name) == self._whole(name)
 
     def target(self, asset_type: str, *, offline: bool = False) -> tuple[str, Store]:
         """Where `register` writes: the store that takes the type, or the embedded one where there is none."""
@@ -357,53 +366,3 @@ class StoreSet:
     def holds(self, pointer: Pointer, *, shared: bool = False) -> bool:
         """Whether every object of the pointer's tree is in a store; see :meth:`missing`."""
         return not self.missing(pointer, shared=shared)
-
-
-def place(text: str, base: Path, settings: Settings) -> Medium:
-    """The place at a URL or path that the user typed, whether or not it is fit to be a store.
-
-    What the user's settings say of a store at that very URL holds for it.
-
-    Raises:
-        InvalidInput: The URL is malformed or of a kind that is not allowed.
-    """
-    known = next((name for name, url in settings.store_urls.items() if url == text), "")
-    return _opening.open_medium(
-        text, base=base, options=settings.options(known), allowed=settings.allow_schemes
-    )
-
-
-def checked_place(text: str, base: Path, settings: Settings) -> Medium:
-    """As :func:`place`, for a place that is about to be used as a store.
-
-    Raises:
-        PolicyRefused: It is of a kind that promises nothing, and nobody checked it, or it was found unfit.
-    """
-    medium = place(text, base, settings)
-    refuse_unchecked(text, settings)
-    return medium
-
-
-def unproven(text: str, settings: Settings) -> str | None:
-    """The location, where it is of a kind that only a check can say something about; None for the others."""
-    parsed = parse_store_url(text, allowed=settings.allow_schemes)
-    return str(parsed) if parsed.kind is StoreKind.OTHER else None
-
-
-def refuse_unchecked(text: str, settings: Settings) -> None:
-    """Refuse a place whose kind promises nothing, unless a check on this machine found it fit.
-
-    Raises:
-        PolicyRefused: Nobody checked it, or it was found unfit.
-    """
-    location = unproven(text, settings)
-    fit = True if location is None else CheckedStores().is_fit(location)
-    if fit:
-        return
-    why = "was found unfit to be a store" if fit is False else "was never checked on this machine"
-    raise PolicyRefused(
-        f"{location} {why}, and its kind promises nothing by itself",
-        code="store-unfit" if fit is False else "store-unchecked",
-        hint=f"gitml store check {location}",
-        context={"store": location, "reasons": [why]},
-    )

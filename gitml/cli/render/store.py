@@ -22,7 +22,7 @@ def checked(result: StoreCheck, out: Printer) -> None:
     out.table(["PROMISE", "", "SEEN"], rows)
     out.blank()
     if result.credentials is not None:
-        out.line(f"used were {result.credentials}")
+        out.line(f"credentials: {result.credentials}")
     out.line(
         f"one writer {size(result.write_bytes_per_s)}/s, one reader {size(result.read_bytes_per_s)}/s, "
         f"a small call {result.request_ms:,.1f} ms"

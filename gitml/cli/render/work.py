@@ -177,15 +177,35 @@ def stores(result: Sequence[StoreInfo], out: Printer) -> None:
     rows: list[list[Piece]] = [
         [
             Styled(one.name, Style.NAME),
-            one.location,
+            _place(one),
+            ", ".join(one.types) or ("all other types" if one.name == "default" else "-"),
             one.origin,
-            Styled("trusted", Style.GOOD) if one.trusted else Styled("not used here yet", Style.WARN),
+            _standing(one),
         ]
         for one in result
     ]
     if rows:
-        out.table(["NAME", "LOCATION", "SAID BY", "ON THIS MACHINE"], rows)
+        out.table(["NAME", "LOCATION", "TAKES", "SAID BY", "ON THIS MACHINE"], rows)
+    for one in result:
+        if one.problem is not None:
+            out.line(Styled(f"{one.name}: {one.problem}", Style.BAD))
+        elif one.moved_from is not None:
+            text = f"{one.name}: it was {one.moved_from} when it was last used; gitml store trust {one.name}, if that is right"
+            out.line(Styled(text, Style.WARN))
     out.line(Styled(count(len(rows), "store"), Style.DIM))
+
+
+def _place(store: StoreInfo) -> str:
+    at = f" at {store.endpoint}" if store.endpoint else ""
+    return (store.location or "-") + at
+
+
+def _standing(store: StoreInfo) -> Piece:
+    if store.problem is not None:
+        return Styled("not usable", Style.BAD)
+    if store.moved_from is not None:
+        return Styled("moved", Style.WARN)
+    return Styled("trusted", Style.GOOD) if store.trusted else Styled("not used here yet", Style.WARN)
 
 
 def trusted(result: Trusted, out: Printer, *, dry_run: bool) -> None:

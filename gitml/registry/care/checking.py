@@ -11,8 +11,8 @@ from gitml.errors import NotFound, UsageError
 from gitml.model.config import DEFAULT_STORE, EMBEDDED_STORE
 from gitml.model.progress import Progress
 from gitml.registry.care.typed import name_at, refuse_word
+from gitml.registry.places import place, unproven
 from gitml.registry.settings import CheckedStores, Settings, load_settings
-from gitml.registry.stores import place, unproven
 from gitml.registry.workspace import Workspace
 from gitml.store.media.capabilities import Capabilities, Finding
 from gitml.store.media.medium import HasCredentials, Medium
@@ -97,7 +97,7 @@ def _place(find: Callable[[], Workspace], where: str | None, caller: Path, setti
         if where is None:
             raise
         refuse_word(where, [], caller)
-        return _Place(name=None, text=where, medium=place(where, caller, settings))
+        return _Place(name=None, text=where, medium=_future(where, caller, settings))
     name = where or DEFAULT_STORE
     if name == EMBEDDED_STORE:
         medium = stores.embedded.medium
@@ -112,7 +112,15 @@ def _place(find: Callable[[], Workspace], where: str | None, caller: Path, setti
     same = name_at(stores.location, stores.names(), where, caller)
     if same is not None:
         return _Place(name=same, text=stores.location(same), medium=stores.medium(same))
-    return _Place(name=None, text=where, medium=place(where, caller, settings))
+    found = place if DEFAULT_STORE in stores.names() else _future
+    return _Place(name=None, text=where, medium=found(where, caller, settings))
+
+
+def _future(where: str, caller: Path, settings: Settings) -> Medium:
+    """A place that may become the default store, where there is none yet: what is set for that holds for it."""
+    return place(
+        where, caller, settings, otherwise="" if DEFAULT_STORE in settings.store_urls else DEFAULT_STORE
+    )
 
 
 def _result(found: _Place, answer: Capabilities, *, remembered: bool) -> StoreCheck:

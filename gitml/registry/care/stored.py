@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from gitml.errors import IntegrityError, UsageError
+from gitml.errors import GitMLError, IntegrityError, UsageError
 from gitml.model.names import VersionId
 from gitml.model.source_url import is_url, typed_source
 from gitml.registry.care.verification import Limits
@@ -25,15 +25,23 @@ class StoreInfo:
 
     Attributes:
         name: Name in the configuration, or `embedded`.
-        location: Where it lies.
-        origin: Who says so: repository, settings, or built in.
+        location: Where it lies; null where what is said of it names no place.
+        endpoint: Its server, where the repository or the user's settings name one.
+        types: Asset types that are registered there; the default one takes the others.
+        origin: Who says where it lies: repository, settings, or built in.
         trusted: Whether that location was used or confirmed on this machine.
+        moved_from: Where it was when it was last used on this machine, if that was elsewhere.
+        problem: Why it cannot be used.
     """
 
     name: str
-    location: str
+    location: str | None
+    endpoint: str | None
+    types: tuple[str, ...]
     origin: str
     trusted: bool
+    moved_from: str | None
+    problem: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +111,38 @@ def open_file(ws: Workspace, ref: str, *, rev: str | None = None) -> io.RawIOBas
 def stores(ws: Workspace) -> tuple[StoreInfo, ...]:
     """Every store of the present configuration, the embedded one last."""
     found = ws.stores(ws.config)
-    rows = [
-        StoreInfo(
-            name=name,
-            location=found.location(name),
-            origin="settings" if name in ws.settings.store_urls else "repository",
-            trusted=found.trusted(name),
-        )
-        for name in found.names()
-    ]
     embedded = StoreInfo(
-        name=EMBEDDED, location=str(ws.repo.common_dir / "gitml" / "store"), origin="built in", trusted=True
+        name=EMBEDDED,
+        location=str(ws.repo.common_dir / "gitml" / "store"),
+        endpoint=None,
+        types=(),
+        origin="built in",
+        trusted=True,
+        moved_from=None,
+        problem=None,
     )
-    return (*rows, embedded)
+    return (*(_info(ws, found, name) for name in found.names()), embedded)
+
+
+def _info(ws: Workspace, found: StoreSet, name: str) -> StoreInfo:
+    location = endpoint = problem = None
+    try:
+        location = found.location(name)
+        found.check_endpoint(name)
+        endpoint = found.options(name).endpoint_url
+    except GitMLError as error:
+        problem = error.message
+    trusted, known = found.trusted(name), found.last_location(name)
+    return StoreInfo(
+        name=name,
+        location=location,
+        endpoint=endpoint,
+        types=ws.config.stores[name].types if name in ws.config.stores else (),
+        origin="settings" if name in ws.settings.store_urls else "repository",
+        trusted=trusted,
+        moved_from=None if trusted else known,
+        problem=problem,
+    )
 
 
 def trust(ws: Workspace, name: str, *, dry_run: bool = False) -> Trusted:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from gitml._version import __version__
 from gitml.errors import GitMLError, NotFound
 from gitml.git.repository import Repository, git_version
+from gitml.model.config import DEFAULT_STORE
 from gitml.registry.care.checking import hasty
+from gitml.registry.settings import STORE_KEYS, variable
 from gitml.registry.setup.doctor_stores import store_checks
 from gitml.registry.setup.health import Check, Health, failed
 from gitml.registry.setup.hooks import protects_stages
@@ -47,14 +51,28 @@ _VARIABLES = (
     "GITML_ALLOW_SCHEMES",
     "GITML_CACHE_DIR",
     "GITML_CACHE_SIZE",
+    "GITML_FORGE_HOSTS",
+    "GITML_FORGE_TOKEN",
     "GITML_JOBS",
     "GITML_LOG",
-    "GITML_STORE_DEFAULT_ENDPOINT_URL",
-    "GITML_STORE_DEFAULT_PROFILE",
-    "GITML_STORE_DEFAULT_REGION",
-    "GITML_STORE_DEFAULT_URL",
     "GITML_TIMEOUT_S",
 )
+# What other programs, or older ones, call the same thing.
+_OTHER_NAMES: Final = {
+    "AWS_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
+    "AWS_KEY_ID": "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_ACCESS_KEY_ID": "AWS_SECRET_ACCESS_KEY",
+    "AWS_S3_ENDPOINT": "AWS_ENDPOINT_URL",
+    "AWS_S3_ENDPOINT_URL": "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT": "AWS_ENDPOINT_URL",
+    "AZURE_STORAGE_ACCOUNT": "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_KEY": "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY": "AZURE_STORAGE_ACCOUNT_KEY",
+    "GITML_STORE_URL": "GITML_STORE_DEFAULT_URL",
+    "GITML_STORE_ENDPOINT_URL": "GITML_STORE_DEFAULT_ENDPOINT_URL",
+}
+_CUTOFF: Final = 0.93
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +99,7 @@ def diagnose(path: str | Path = ".", registry: str | Path | None = None) -> Diag
             _attempt("configuration", lambda: _configuration(ws)),
             _attempt("identity", lambda: _identity(ws.repo)),
             *_stores(ws),
-            *_variables(),
+            *_variables(ws),
             _attempt("remote", lambda: _remote(ws)),
             _attempt("stages", lambda: _stages(ws)),
         ]
@@ -122,7 +140,7 @@ def _configuration(ws: Workspace) -> Check:
     return _ok(
         "configuration",
         f"default branch {config.default_branch}, stages {', '.join(config.stages) or 'none'}, "
-        f"{len(ws.head().assets())} assets with {len(ws.head().ids())} versions at HEAD",
+        f"{len(ws.head().assets())} asset(s) with {len(ws.head().ids())} version(s) at HEAD",
     )
 
 
@@ -138,26 +156,39 @@ def _stores(ws: Workspace) -> list[Check]:
         return [failed("store", error)]
 
 
-def near_misses(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Variables whose names are almost those that a store's SDK looks for, and what they were meant to be."""
+def near_misses(names: Iterable[str], stores: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Variables whose names are almost those that are looked for, and what they were meant to be.
+
+    Args:
+        names: Of the variables that are set.
+        stores: Names of the stores whose settings may be set.
+    """
+    present = set(names)
+    settings = [variable(store, key) for store in stores for key in STORE_KEYS]
+    known = [*_VARIABLES, *settings]
     close = []
-    for name in sorted(set(names) - set(_VARIABLES)):
-        meant = get_close_matches(name.upper(), _VARIABLES, n=1, cutoff=0.93)
-        if meant:
+    for name in sorted(present - set(known)):
+        other = _OTHER_NAMES.get(name.upper())
+        if other is not None and other not in present:
+            close.append((name, other))
+        elif other is None and (meant := get_close_matches(name.upper(), known, n=1, cutoff=_CUTOFF)):
             close.append((name, meant[0]))
     return close
 
 
-def _variables() -> list[Check]:
+def _variables(ws: Workspace) -> list[Check]:
     """A warning for each misspelled variable; values are not looked at."""
+    stores = {DEFAULT_STORE}
+    with suppress(GitMLError):  # that a configuration is broken is said elsewhere
+        stores |= ws.config.stores.keys()
     return [
         Check(
             name="variables",
             health=Health.WARNING,
-            found=f"{name} means nothing; it looks like {meant}",
+            found=f"{name} means nothing here; it looks like {meant}",
             hint=f"rename it to {meant}, or unset it",
         )
-        for name, meant in near_misses(os.environ)
+        for name, meant in near_misses(os.environ, stores)
     ]
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from gitml.errors import AccessDenied, GitMLError
+from gitml.errors import AccessDenied, GitMLError, NotFound
+from gitml.registry.places import refuse_unchecked
 from gitml.registry.setup.health import Check, Health, failed
-from gitml.registry.stores import DEFAULT, StoreSet, refuse_unchecked
+from gitml.registry.stores import DEFAULT, StoreSet
 from gitml.store.media.folder import FolderMedium
 from gitml.store.media.identity import Identifies, Identity
 from gitml.store.media.layout import MARKER
@@ -40,18 +42,15 @@ def store_checks(stores: StoreSet) -> Iterator[Check]:
 def _examined(label: str, medium: Medium) -> Check:
     """Who one is, then each call that a store needs."""
     who = _who(medium)
-    marked, refusals = _tried(medium)
+    try:
+        marked, refusals = _tried(medium)
+    except GitMLError as error:
+        return replace(failed(label, error), found=error.message + who)
     if refusals:
         calls = ", ".join(dict.fromkeys(str(error.context.get("call", "a call")) for error in refusals))
         first = refusals[0]
-        said = first.message.partition("; used were ")[0]  # who one is follows in more words
-        return Check(
-            name=label,
-            health=Health.FAILED,
-            found=f"refused were {calls}: {said}{who}",
-            hint=first.hint,
-            error=first,
-        )
+        said = first.message.partition("; credentials: ")[0]  # who one is follows in more words
+        return replace(failed(label, first), found=f"refused were {calls}: {said}{who}")
     if marked:
         allowed = "reading, listing and writing are allowed"
     else:
@@ -60,17 +59,22 @@ def _examined(label: str, medium: Medium) -> Check:
 
 
 def _tried(medium: Medium) -> tuple[bool, list[AccessDenied]]:
-    """Whether the store was ever written to, and what was refused."""
+    """Whether the store was ever written to, and what was refused.
+
+    The marker is read, not looked at: the answer to a look has no words for why it is refused.
+    """
     refusals: list[AccessDenied] = []
 
     def asked(call: Callable[[], object]) -> object:
         try:
             return call()
+        except NotFound:
+            return None
         except AccessDenied as error:
             refusals.append(error)
             return None
 
-    marked = asked(lambda: medium.head(MARKER)) is not None
+    marked = asked(lambda: medium.get(MARKER)) is not None
     asked(lambda: next(iter(medium.list("gc/condemned/")), None))
     if marked:
         asked(lambda: _write(medium))

@@ -7,7 +7,7 @@ objects of a pack's size into several requests. This module is imported only whe
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -23,14 +23,15 @@ from azure.core.credentials import AzureSasCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
-from gitml.errors import AccessDenied, UsageError
+from gitml.errors import UsageError
 from gitml.model.store_url import StoreUrl, check_endpoint
 from gitml.store.media.aborted import hush
-from gitml.store.media.identity import Identity, masked
+from gitml.store.media.azure_secrets import Secrets, refused_signature
+from gitml.store.media.identity import Identity
 from gitml.store.media.medium import Flight
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.media.retry import Failure, FailureKind
+from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind
 
 _CONNECT_S: Final = 10
 _ONE_REQUEST_BYTES: Final = 256 << 20
@@ -40,18 +41,18 @@ _PAGE_OBJECTS: Final = 1000
 _BUSY: Final = {"ServerBusy", "OperationTimedOut", "AccountIsBeingCreated", "ContainerBeingDeleted"}
 _NO_SPACE: Final = {"AccountLimitExceeded", "InsufficientStorage", "AccountRequiresMoreCapacity"}
 _HINTS: Final[Mapping[str, str]] = {
-    "AuthenticationFailed": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS, and this machine's clock",
+    "AuthenticationFailed": "check AZURE_STORAGE_ACCOUNT_KEY, and this machine's clock",
     "AuthorizationPermissionMismatch": "the identity needs the role Storage Blob Data Contributor",
-    "AuthorizationFailure": "check AZURE_STORAGE_ACCOUNT_KEY or the SAS; or the account's firewall refuses this machine",
+    "AuthorizationFailure": "check AZURE_STORAGE_ACCOUNT_KEY; or the account's firewall refuses this machine",
 }
-
-_SOURCES: Final = (
-    "a connection string (your settings, AZURE_STORAGE_CONNECTION_STRING)",
-    "an account key (AZURE_STORAGE_ACCOUNT_KEY)",
-    "a shared access signature (your settings, AZURE_STORAGE_SAS_TOKEN)",
-    "a service principal (AZURE_STORAGE_CLIENT_ID, …_SECRET and …_TENANT_ID)",
-    "the default chain of Azure identities (environment, workload, managed identity, Azure CLI, PowerShell, azd)",
+_LOG_IN_HINT: Final = "log in again (for instance `az login`), then run the command again"
+_NO_IDENTITY_HINT: Final = (
+    "set AZURE_STORAGE_CONNECTION_STRING, or log in with `az login`; `gitml doctor` names misspelt variables"
 )
+
+# What they have to say is said by the failures that they raise; without a handler Python prints it on the terminal.
+for _talkative in ("azure", "msal", "adlfs"):
+    logging.getLogger(_talkative).addHandler(logging.NullHandler())
 
 # What the present task sends, in a list that is emptied afterwards: connections keep the context they were made in.
 _sending: ContextVar[list[UploadBody]] = ContextVar("sending")
@@ -66,7 +67,8 @@ class AzureClient:
 
     Raises:
         UsageError: Nothing says which storage account it is.
-        AccessDenied: The connection string is another account's.
+        AccessDenied: The connection string is another account's, a key is none, or there are none for a server
+            without TLS.
         InvalidInput: The server would be reached without TLS.
     """
 
@@ -81,7 +83,7 @@ class AzureClient:
     meters_reads: Final = False  # the SDK's timeout between two reads of a socket does it
 
     def __init__(self, url: StoreUrl, options: RemoteOptions) -> None:
-        secrets = _Secrets(options)
+        secrets = Secrets(options)
         endpoint = options.endpoint_url or _endpoint(url) or secrets.endpoint
         if endpoint is None:
             raise UsageError(
@@ -95,7 +97,7 @@ class AzureClient:
         self._container = url.bucket
         self._url = f"{url} at {endpoint}" if options.endpoint_url or not url.account else str(url)
         self._files = _Files(endpoint, secrets, options)
-        self._used = secrets.kind
+        self._secrets = secrets
         self._identity = secrets.identity(endpoint)
 
     @property
@@ -174,12 +176,12 @@ class AzureClient:
 
     def credentials(self) -> str:
         """Which credentials were found."""
-        return self._used
+        return self._secrets.kind
 
     def failure(self, error: Exception) -> Failure | None:
         """See :class:`gitml.store.media.remote.Client`."""
         if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
-            return _refusal(error)
+            return _refusal(error, self._secrets.signature)
         return _trouble(error)
 
 
@@ -189,79 +191,12 @@ def _pinned(pin: Pin | None) -> dict[str, Any]:
     return {"etag": f'"{pin.etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
-class _Secrets:
-    """What the user's settings and the environment have, in the order in which it is used."""
-
-    def __init__(self, options: RemoteOptions) -> None:
-        text = options.connection_string or os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
-        pairs = (part.partition("=") for part in text.split(";") if part)
-        self.connection = {key.strip().lower(): value for key, _, value in pairs}
-        self.account = self.connection.get("accountname") or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
-        self.key = self.connection.get("accountkey") or os.environ.get("AZURE_STORAGE_ACCOUNT_KEY")
-        self.sas = (
-            self.connection.get("sharedaccesssignature")
-            or options.sas_token
-            or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
-        )
-
-    @property
-    def endpoint(self) -> str | None:
-        """Server of the account that the secrets belong to."""
-        if self.connection.get("blobendpoint"):
-            return self.connection["blobendpoint"]
-        if not self.account:
-            return None
-        scheme = self.connection.get("defaultendpointsprotocol", "https")
-        suffix = self.connection.get("endpointsuffix", "core.windows.net")
-        return f"{scheme}://{self.account}.blob.{suffix}"
-
-    @property
-    def kind(self) -> str:
-        """What they are, in words."""
-        source = "a connection string" if self.connection else "the environment (AZURE_STORAGE_…)"
-        if self.key:
-            return f"the account key of {source}"
-        if self.sas:
-            return "a shared access signature"
-        if os.environ.get("AZURE_STORAGE_CLIENT_ID"):
-            return "a service principal (AZURE_STORAGE_CLIENT_ID)"
-        return "the default chain of Azure identities"
-
-    def identity(self, endpoint: str) -> Identity:
-        """Where was looked, and whose secrets were found."""
-        found = [
-            bool(self.connection),
-            bool(self.key),
-            bool(self.sas),
-            bool(os.environ.get("AZURE_STORAGE_CLIENT_ID")),
-            True,
-        ]
-        account = f"account {self.account or urlsplit(endpoint).netloc.partition('.')[0]}"
-        client = os.environ.get("AZURE_STORAGE_CLIENT_ID")
-        by_client = client and not (self.key or self.sas)
-        return Identity(
-            tried=_SOURCES[: found.index(True) + 1],
-            used=self.kind,
-            who=f"{account}, client {masked(str(client))}" if by_client else account,
-        )
-
-    def check(self, endpoint: str) -> None:
-        """Refuse to show one account's connection string to another server."""
-        own = self.endpoint if self.connection else None
-        if own is not None and urlsplit(own).netloc != urlsplit(endpoint).netloc:
-            raise AccessDenied(
-                f"the connection string is for {urlsplit(own).netloc}, and the store is at {endpoint}",
-                code="other-account",
-                hint="unset AZURE_STORAGE_CONNECTION_STRING, or set that of the store's account",
-            )
-
-
 class _Files(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no types
     """adlfs with a connection of our own."""
 
     cachable = False
 
-    def __init__(self, endpoint: str, secrets: _Secrets, options: RemoteOptions) -> None:
+    def __init__(self, endpoint: str, secrets: Secrets, options: RemoteOptions) -> None:
         self._endpoint = endpoint
         self._options = options
         account = secrets.account or urlsplit(endpoint).netloc.partition(".")[0]
@@ -337,8 +272,13 @@ def _endpoint(url: StoreUrl) -> str | None:
     return f"https://{account}.blob.{suffix or 'core.windows.net'}"
 
 
-def _refusal(error: sdk.HttpResponseError) -> Failure:
-    """What an answer of the server means."""
+def _refusal(error: sdk.HttpResponseError, signature: str | None) -> Failure:
+    """What an answer of the server means.
+
+    Args:
+        error: As the SDK tells it.
+        signature: The shared access signature, if that is what was used.
+    """
     status = error.status_code or 0
     said = getattr(error, "error_code", None) or ""
     code = str(getattr(said, "value", said))  # those that the SDK knows are members of an enumeration
@@ -364,7 +304,11 @@ def _refusal(error: sdk.HttpResponseError) -> Failure:
         return Failure(
             kind=FailureKind.BUSY, reason=reason, retry_after_s=float(wait) if wait.isdecimal() else None
         )
-    if status in (401, 403):
+    if status == 401:  # a token that is no longer taken: the SDK gets another for the next attempt
+        return Failure(kind=FailureKind.EXPIRED, reason=reason, code="credentials-expired", hint=_LOG_IN_HINT)
+    if status == 403 and signature is not None:
+        return refused_signature(signature, code, reason)
+    if status == 403:
         return Failure(kind=FailureKind.DENIED, reason=reason, hint=_HINTS.get(code))
     if status >= 500 and status != 501:
         return Failure(kind=FailureKind.LOST, reason=reason)
@@ -379,15 +323,13 @@ def _trouble(error: BaseException) -> Failure | None:
             kind=FailureKind.DENIED,
             reason=str(error).partition("\n")[0],
             code="no-credentials",
-            hint="set AZURE_STORAGE_CONNECTION_STRING, or log in with `az login`",
+            hint=_NO_IDENTITY_HINT,
         )
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientSSLError):
-        return Failure(
-            kind=FailureKind.DENIED, reason=reason, code="tls", hint="check the server's certificate"
-        )
+        return Failure(kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT)
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Failure(kind=FailureKind.UNREACHED, reason=reason)
+        return Failure(kind=FailureKind.UNREACHED, reason=reason, hint=UNREACHED_HINT)
     if isinstance(error, sdk.AzureError | aiohttp.ClientError | OSError | TimeoutError):
         return Failure(kind=FailureKind.LOST, reason=reason)
     return None

@@ -265,7 +265,7 @@ class FsspecMedium:
         refused = refused or any(kind.__name__ in _REFUSING for kind in type(error).__mro__)
         if refused or any(getattr(error, word, None) in _DENIED for word in ("code", "status")):
             raise AccessDenied(
-                f"{doing} {name} in {self.url} was refused: {said}; used was {self.credentials()}",
+                f"{doing} {name} in {self.url} was refused: {said}; credentials: {self.credentials()}",
                 hint="get the right, or name other credentials in your own settings: stores.NAME.options",
                 context=context,
             ) from error

@@ -76,7 +76,8 @@ def check(
             latency = _latency(watched, prober.name("first"))
     finally:
         with _working(progress, "removing what was written"):
-            prober.tidy(medium)
+            if not prober.tidy(medium):
+                progress.note(f"objects of this check may be left below {prober.prefix}/ in {medium.url}")
             _remove_if_empty(made)
     findings += [_left_over(medium, prober.prefix), _power_cut(medium)]
     return Capabilities(
@@ -289,12 +290,21 @@ class _Prober:
         _expect(not self._medium.delete(name), "an object was deleted twice")
         return "a deleted object is gone at once"
 
-    def tidy(self, medium: Medium) -> None:
-        """Remove what the check made; a listing may not show all of it."""
-        with contextlib.suppress(GitMLError), ThreadPoolExecutor(_WRITERS) as pool:
-            list(pool.map(self._medium.delete, sorted(self._names)))
-        if isinstance(medium, FolderMedium):
-            _remove_folders(medium.path, self.prefix)
+    def tidy(self, medium: Medium) -> bool:
+        """Remove what the check made; a listing may not show all of it.
+
+        Returns:
+            Whether all of it could be removed.
+        """
+        try:
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                list(pool.map(self._medium.delete, sorted(self._names)))
+        except GitMLError:
+            return False
+        finally:
+            if isinstance(medium, FolderMedium):
+                _remove_folders(medium.path, self.prefix)
+        return True
 
 
 def _missing_folders(medium: Medium) -> list[Path]:

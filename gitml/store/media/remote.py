@@ -358,7 +358,7 @@ class RemoteMedium:
             case FailureKind.DENIED | FailureKind.EXPIRED:
                 used = self._client.credentials()
                 return AccessDenied(
-                    f"{what} was refused: {said}; used were {used}",
+                    f"{what} was refused: {said}; credentials: {used}",
                     code=failure.code,
                     hint=failure.hint or "get the right to make this call, or name other credentials",
                     context=context | {"credentials": used},

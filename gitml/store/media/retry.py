@@ -18,6 +18,10 @@ from typing import Final
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 10.0
 _LAST_ATTEMPT_S: Final = 5.0
+UNREACHED_HINT: Final = "check the network and the server's address, then run the command again"
+TLS_HINT: Final = (
+    "check the server's certificate; one that speaks no TLS has an address that starts with http:"
+)
 
 
 class FailureKind(Enum):

@@ -24,7 +24,7 @@ from gitml.store.media.aborted import hush
 from gitml.store.media.identity import Identity
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.media.retry import Failure, FailureKind
+from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind
 from gitml.store.media.s3_access import CALLS, CONNECT_S, FLIGHT, endpoint_of
 from gitml.store.media.s3_identity import identify, words
 from gitml.store.media.s3_session import new_session
@@ -52,11 +52,14 @@ _HINTS: Final[Mapping[str, str]] = {
     "SignatureDoesNotMatch": "the secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY",
     "RequestTimeTooSkewed": "set this machine's clock",
     "ExpiredToken": "log in again (for instance `aws sso login`), then run the command again",
-    "403": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
+    # a look is refused without a word: by the policy, or because of the keys
+    "403": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; "
+    "whether the keys are right, `gitml doctor` tells",
     "AccessDenied": "the policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
 }
 _NO_KEYS_HINT: Final = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with the AWS CLI"
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with the AWS CLI; "
+    "`gitml doctor` names misspelt variables"
 )
 _NO_PROFILE_HINT: Final = "correct AWS_PROFILE, or add the profile to the AWS configuration"
 _NO_CREDENTIALS: Final = (
@@ -216,7 +219,7 @@ class S3Client:
             if found is not None:
                 self._used = words(found.method)
             else:
-                self._used = "no credentials: the environment, files, single sign-on and roles were tried"
+                self._used = "none: the environment, files, single sign-on and roles were tried"
 
     async def identity(self) -> Identity:
         """Who one is, by the SDK's chain."""
@@ -276,7 +279,8 @@ def _refusal(error: sdk.ClientError) -> Failure:
     details: Mapping[str, Any] = error.response.get("Error", {})
     answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     code, status = str(details.get("Code", "")), int(answer.get("HTTPStatusCode", 0))
-    reason = f"{status} {code} {details.get('Message') or ''}".strip()
+    said = " ".join(filter(None, (code, str(details.get("Message") or "")))).removeprefix(str(status))
+    reason = f"{status} {said.strip()}".strip()
     hint = _HINTS.get(code) or _HINTS.get(str(status))
     if code == "NoSuchBucket":
         return Failure(
@@ -332,16 +336,18 @@ def _trouble(error: BaseException) -> Failure | None:
             hint=_NO_PROFILE_HINT if isinstance(error, sdk.ProfileNotFound) else _NO_KEYS_HINT,
         )
     if isinstance(error, sdk.SSLError | aiohttp.ClientSSLError):
-        return Failure(
-            kind=FailureKind.DENIED, reason=reason, code="tls", hint="check the server's certificate"
-        )
+        return Failure(kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT)
     if isinstance(error, sdk.NoRegionError | sdk.InvalidRegionError):
         return Failure(
             kind=FailureKind.DENIED, reason=str(error), code="wrong-region", hint="set AWS_DEFAULT_REGION"
         )
     if _never_connected(error):
-        hint = _NOT_AWS if ".amazonaws.com" in reason else None
-        return Failure(kind=FailureKind.UNREACHED, reason=reason, hint=hint)
+        cause = error.kwargs.get("error") if isinstance(error, sdk.EndpointConnectionError) else None
+        return Failure(
+            kind=FailureKind.UNREACHED,
+            reason=str(cause) if cause else reason,
+            hint=_NOT_AWS if ".amazonaws.com" in reason else UNREACHED_HINT,
+        )
     if isinstance(
         error,
         sdk.HTTPClientError | sdk.BotoCoreError | aiohttp.ClientError | OSError | TimeoutError | EOFError,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gitml.errors import InvalidInput
 from gitml.model.store_url import check_endpoint
 from gitml.store.media.medium import Flight
 from gitml.store.media.remote_options import RemoteOptions
@@ -84,10 +85,15 @@ def endpoint_of(options: RemoteOptions) -> str | None:
     Raises:
         InvalidInput: It would be reached without TLS.
     """
-    found = options.endpoint_url or next(
-        (os.environ[name] for name in _ENDPOINT_VARIABLES if os.environ.get(name)), None
-    )
-    return None if found is None else check_endpoint(found, allow_http=options.allow_http)
+    if options.endpoint_url is not None:
+        return check_endpoint(options.endpoint_url, allow_http=options.allow_http)
+    name = next((name for name in _ENDPOINT_VARIABLES if os.environ.get(name)), None)
+    if name is None:
+        return None
+    try:
+        return check_endpoint(os.environ[name], allow_http=options.allow_http)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}", code=error.code, hint=error.hint) from error
 
 
 def plain_access(bucket: str, options: RemoteOptions) -> PlainAccess | None:
