@@ -18,6 +18,7 @@ from typing import Any
 import platformdirs
 
 from gitml.errors import AccessDenied, InvalidInput
+from gitml.model.shown import shown
 from gitml.model.store_url import check_scheme
 from gitml.registry.cache_settings import cache_options
 from gitml.store.media.cache_options import CacheOptions
@@ -25,6 +26,7 @@ from gitml.store.media.remote_options import RemoteOptions
 
 _MAX_BYTES = 65536
 _ANY = "*"
+_SECTIONS = ("allow_schemes", "cache", "connections", "forge", "stores")
 STORE_KEYS = ("url", "endpoint_url", "allow_http", "region", "profile", "connection_string", "sas_token")
 _FIELDS = {"options": "arguments"}
 _FILE_KEYS = (*STORE_KEYS, "options")
@@ -136,11 +138,20 @@ def _file() -> tuple[Path, dict[str, Any]]:
             code="settings-unreadable",
             hint=f"make {path} readable, or remove it",
         ) from error
+    if all(not line.strip() or line.lstrip().startswith(b"#") for line in data.splitlines()):
+        return path, {}  # kept for later
     from gitml.model import strict_yaml
 
     value = strict_yaml.load(data, file=str(path), max_bytes=_MAX_BYTES).value
     if not isinstance(value, dict):
         raise InvalidInput(f"{path}: expected `key: value` lines", code="bad-setting", hint=f"correct {path}")
+    for key in value:
+        if key not in _SECTIONS:
+            raise InvalidInput(
+                f"{path}: {shown(str(key))} is no setting",
+                code="bad-setting",
+                hint=f"use {', '.join(_SECTIONS)}",
+            )
     return path, value
 
 

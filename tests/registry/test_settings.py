@@ -37,7 +37,7 @@ def test_schemes_of_the_file_and_of_the_variable(monkeypatch: pytest.MonkeyPatch
     [
         "allow_schemes: sftp", "allow_schemes: [1]", "allow_schemes: {sftp: true}", "allow_schemes: [http]",
         "allow_schemes: [memory]", "allow_schemes: ['a::b']", "allow_schemes: ['*']", "- sftp", "stores: []",
-        "stores: {far: {options: x}}", "stores: {far: {password: x}}",
+        "stores: {far: {options: x}}", "stores: {far: {password: x}}", "store: {far: {url: /x}}",
     ],
 )  # fmt: skip
 def test_malformed_files(text: str) -> None:
@@ -46,6 +46,12 @@ def test_malformed_files(text: str) -> None:
         load_settings()
     assert caught.value.code == "bad-setting"
     assert "config.yaml" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# allow_schemes: [sftp]\n", "  # nothing yet\n\n#\n"])
+def test_a_file_that_says_nothing(text: str) -> None:
+    said(text)
+    assert load_settings().allow_schemes == frozenset()
 
 
 @pytest.mark.parametrize("value", ["http", "sftp::x", "../x", "s3://b", "simplecache"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 from pathlib import Path
 
 from tests.servers.running import STARTERS, NotInstalledError, serve_session
+from tests.servers.trying import instructions
 
 
 def main() -> int:
@@ -23,23 +23,25 @@ def main() -> int:
     try:
         server = STARTERS[sys.argv[1]]()
     except NotInstalledError as error:
-        print(f"not installed; install it with: {error}", file=sys.stderr)
-        return 4
+        return _not_installed(error)
+    except KeyboardInterrupt:
+        return 130
     try:
-        for name, value in server.environment.items():
-            print(f"export {name}={shlex.quote(value)}")
-        if sys.argv[1] == "forge":
-            print(f"# git clone {server.endpoint_url}/team/registry.git")
-            print(f"# gitml.yaml: forge: {{kind: github, url: {server.endpoint_url}/github}}")
-        elif server.endpoint_url.startswith("http"):
-            print(f"export GITML_STORE_DEFAULT_ENDPOINT_URL={server.endpoint_url}")
-        sys.stdout.flush()
+        print("\n".join(instructions(sys.argv[1], server)), flush=True)
         signal.pause()
+    except NotInstalledError as error:
+        return _not_installed(error)
     except KeyboardInterrupt:
         return 0
     finally:
+        for again in (signal.SIGINT, signal.SIGTERM):  # whoever is impatient leaves nothing behind either
+            signal.signal(again, signal.SIG_IGN)
         server.stop()
-    return 0
+
+
+def _not_installed(error: NotInstalledError) -> int:
+    print(f"not installed; install it with: {error}", file=sys.stderr)
+    return 4
 
 
 if __name__ == "__main__":

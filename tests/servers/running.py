@@ -105,7 +105,8 @@ def start_moto(port: int | None = None) -> Server:
     try:
         import moto.server  # noqa: F401, to know that it is there
     except ImportError as error:
-        raise NotInstalledError("pip install 'moto[server]'") from error
+        # with the extra, because the newest of one does not go with the newest of the other
+        raise NotInstalledError("pip install '.[s3]' 'moto[server]'") from error
     port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="gitml-moto-"))
     program = str(Path(__file__).with_name("moto_atomic.py"))
