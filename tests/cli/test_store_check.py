@@ -106,6 +106,37 @@ def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(there.open().list("")) == []
 
 
+def test_what_is_set_for_the_default_store_holds_for_a_place_that_may_become_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = place("moto", monkeypatch)
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
+    words = ("-C", str(tmp_path), "store", "check", there.url, "--json")
+    assert there.endpoint_url in document(run(*words))["url"]
+    assert run("init", str(tmp_path)).exit_code == 0
+    assert there.endpoint_url in document(run(*words))["url"]
+    monkeypatch.setenv("GITML_STORE_DEFAULT_URL", "s3://another/place")
+    monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", there.endpoint_url)  # that store's settings are its own
+    assert there.endpoint_url in document(run(*words))["url"]
+    assert there.endpoint_url in document(run("store", "check", there.url, "--json"))["url"]
+
+
+def test_what_may_be_left_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not delete leaves what the check wrote."""
+    there = place("moto", monkeypatch)
+    no = Rule(Harm.ANSWER, b"DELETE", strikes=FOREVER, answer=reply(403, "AccessDenied"))
+    with Proxy(there.port, no) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", there.at(proxy.port).endpoint_url)
+        refused = run("store", "check", there.url)
+    assert (refused.exit_code, "DeleteObject" in refused.stderr) == (10, True)
+    left = {name.rpartition("/")[0] for name, _ in there.open().list("check/")}
+    assert left
+    said = re.search(r"may be left below (check/[0-9a-f]+)/ in", refused.stderr)
+    assert said is not None
+    assert all(f"{name}/".startswith(f"{said[1]}/") for name in left)
+
+
 class Deaf(socketserver.ThreadingTCPServer):
     """Stands before a server, and hides from it that a write is to create only."""
 

@@ -88,14 +88,23 @@ def only_reads(there: Place, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("AWS_ACCESS_KEY_ID", READER[0])
         patch.setenv("AWS_SECRET_ACCESS_KEY", READER[1])
         return
+    signed(patch, "rl", hours=1)
+
+
+def ended(there: Place, patch: pytest.MonkeyPatch) -> None:
+    """A signature that allows all, and did so until an hour ago."""
+    signed(patch, "rcwdl", hours=-1)
+
+
+def signed(patch: pytest.MonkeyPatch, rights: str, *, hours: int) -> None:
     from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
     token = generate_container_sas(
         AZURITE_ACCOUNT,
         BUCKET,
         account_key=AZURITE_KEY,
-        permission=ContainerSasPermissions(read=True, list=True),
-        expiry=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
+        permission=ContainerSasPermissions.from_string(rights),
+        expiry=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours),
     )
     patch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
     patch.setenv("GITML_STORE_DEFAULT_SAS_TOKEN", token)
@@ -129,8 +138,19 @@ REFUSALS = {
         "azurite", no_bucket, 7, "bucket-missing", ("no such container", "create the container")
     ),
     "azurite-forbidden-verb": Refusal(
-        "azurite", only_reads, 10, "access-denied", ("Put Blob", "403", "Storage Blob Data Contributor"),
-        reads=False,
+        "azurite", only_reads, 10, "access-denied", ("Put Blob", "403", "sp=rcwdl"), reads=False
+    ),
+    "azurite-ended-signature": Refusal(
+        "azurite", ended, 10, "credentials-expired", ("403", "the signature ended at 20", "new signature")
+    ),
+    "azurite-half-a-key": Refusal(
+        "azurite", variables(AZURE_STORAGE_ACCOUNT_KEY="abc"), 10, "bad-account-key", ("base64", "the whole of it")
+    ),
+    "azurite-no-key": Refusal(
+        "azurite", variables(AZURE_STORAGE_ACCOUNT_KEY=None), 10, "no-credentials", ("AZURE_STORAGE_SAS_TOKEN",)
+    ),
+    "azurite-no-connection-string": Refusal(
+        "azurite", variables(AZURE_STORAGE_CONNECTION_STRING="hello"), 10, "bad-connection-string", ("AccountName=",)
     ),
 }  # fmt: skip
 ANSWERS = {

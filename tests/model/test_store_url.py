@@ -94,12 +94,35 @@ def test_everything_else_is_refused(text: str) -> None:
         "https://u:SuperSecret1@h/x",
         "az://models/x?sig=SuperSecret1",
         "ftp://SuperSecret1@h/",
+        "s4://key:SuperSecret1@bucket/x",
+        "s3a://bucket/x?sig=SuperSecret1",
     ],
 )
 def test_the_message_has_no_credentials(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_store_url(text, BASE)
     assert "SuperSecret1" not in caught.value.message + (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("s4://bucket/x", "s3://bucket/x"), ("s3:/bucket/x", "s3://bucket/x"), ("s3:bucket", "s3://bucket"),
+        ("s3a://bucket/x", "s3://bucket/x"), ("abs://c01@acct/x", "abfs://***@acct/x"), ("as://models/x", "az://models/x"),
+        ("S3://bucket/x", "s3://bucket/x"), ("nfs://host/x", "mount it, and name the folder"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_said(text: str, hint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_store_url(text, BASE)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("scheme", ["gs", "ssh", "smb", "sftp", "hdfs"])
+def test_other_places_are_not_taken_for_a_slip(scheme: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_store_url(f"{scheme}://host/x", BASE)
+    assert f"allow_schemes: [{scheme}]" in (caught.value.hint or "")
 
 
 def test_without_a_base_a_path_stays_relative() -> None:

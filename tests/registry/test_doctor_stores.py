@@ -16,7 +16,7 @@ from support.team import write
 
 from gitml.api import Registry, doctor, init
 from gitml.errors import InvalidInput
-from gitml.registry.setup.doctor import Check, Health
+from gitml.registry.setup.doctor import Check, Health, near_misses
 
 SECRET = "SuperSecret1SuperSecret1"
 
@@ -111,7 +111,9 @@ def test_a_key_that_nobody_knows(ours: Path, monkeypatch: pytest.MonkeyPatch) ->
     be(monkeypatch, ("AKIAIOSFODNN7EXAMPLE", SECRET))
     store = store_of(ours)
     assert store.health is Health.FAILED
-    assert "refused were HeadObject, ListObjectsV2" in store.found
+    assert "refused were GetObject, ListObjectsV2" in store.found
+    assert "InvalidAccessKeyId" in store.found, "why it is refused, which no answer to HEAD tells"
+    assert "check AWS_ACCESS_KEY_ID" in (store.hint or "")
     assert "key AKIA…MPLE" in store.found
 
 
@@ -119,7 +121,26 @@ def test_a_secret_of_another_key(strict: Any, ours: Path, monkeypatch: pytest.Mo
     be(monkeypatch, (strict[1]["all"][0], SECRET))
     store = store_of(ours)
     assert store.health is Health.FAILED
-    assert "refused were HeadObject, ListObjectsV2" in store.found
+    assert "refused were GetObject, ListObjectsV2" in store.found
+    assert "SignatureDoesNotMatch" in store.found
+    assert "check AWS_SECRET_ACCESS_KEY" in (store.hint or "")
+
+
+@pytest.mark.parametrize("wrong", ["bucket", "host"])
+def test_who_one_is_is_said_where_nothing_answers_too(
+    wrong: str, strict: Any, ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = strict[1]["all"]
+    be(monkeypatch, strict[1]["all"])
+    monkeypatch.setenv("GITML_TIMEOUT_S", "1")
+    if wrong == "bucket":
+        monkeypatch.setenv("GITML_STORE_DEFAULT_URL", "s3://nowhere/x")
+    else:
+        monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", "http://127.0.0.1:1")
+    store = store_of(ours)
+    assert (store.health, store.error is not None and store.error.exit_code) == (Health.FAILED, 7)
+    assert f"key {key[:4]}…{key[-4:]}" in store.found
+    assert {"bucket": "create the bucket", "host": "the server's address"}[wrong] in (store.hint or "")
 
 
 def test_nobody(ours: Path) -> None:
@@ -194,11 +215,15 @@ def test_azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "U3VwZXJTZWNyZXQx" * 4)
     wrong = store_of(ours)
     assert wrong.health is Health.FAILED
-    assert "refused were Get Blob Properties, List Blobs" in wrong.found
+    assert "refused were Get Blob, List Blobs" in wrong.found
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", f"sv=2024-01-01&sig={SECRET}")
     signed = store_of(ours)
     assert (signed.health, "used was a shared access signature" in signed.found) == (Health.FAILED, True)
+    monkeypatch.delenv("AZURE_STORAGE_SAS_TOKEN")
+    nobody = store_of(ours)
+    assert (nobody.health, nobody.error and nobody.error.code) == (Health.FAILED, "no-credentials")
+    assert "then a shared access signature" in nobody.found
 
 
 def test_each_store_by_itself(tmp_path: Path) -> None:
@@ -225,6 +250,33 @@ def test_each_store_by_itself(tmp_path: Path) -> None:
     assert stores["store"].error is None
     assert result.error is stores["store archive"].error and isinstance(result.error, InvalidInput)
     assert not (tmp_path / "main").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("AWS_ACCES_KEY_ID", "AWS_ACCESS_KEY_ID"), ("aws_access_key_id", "AWS_ACCESS_KEY_ID"),
+        ("AWS_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"), ("AWS_DEFAULT_REGOIN", "AWS_DEFAULT_REGION"),
+        ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"), ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"),
+        ("AZURE_STORAGE_CONNECTIONSTRING", "AZURE_STORAGE_CONNECTION_STRING"),
+        ("GITML_STORE_DEFAULT_ENDPOINT_URI", "GITML_STORE_DEFAULT_ENDPOINT_URL"),
+        ("GITML_STORE_COLD_DATA_SAS_TOKN", "GITML_STORE_COLD_DATA_SAS_TOKEN"), ("GITML_STORE_URL", "GITML_STORE_DEFAULT_URL"),
+    ],
+)  # fmt: skip
+def test_near_misses(name: str, meant: str) -> None:
+    assert near_misses([name, "HOME"], {"default", "cold-data"}) == [(name, meant)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"],  # other programs look for the first
+        ["GITML_STORE_COLD_DATA_SAS_TOKEN", "GITML_STORE_DEFAULT_ALLOW_HTTP", "GITML_FORGE_TOKEN"],
+        ["AWS_REGION", "AWS_ROLE_ARN", "AWS_CA_BUNDLE", "AZURE_CLIENT_ID", "PATH"],
+    ],
+)
+def test_no_misses(names: list[str]) -> None:
+    assert near_misses(names, {"default", "cold-data"}) == []
 
 
 def test_a_near_miss_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

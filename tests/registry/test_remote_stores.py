@@ -134,7 +134,7 @@ def test_doctor_says_what_was_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
         monkeypatch.delenv(name)
     init(tmp_path / "ours", store=there.url)
     store = found(doctor(tmp_path / "ours").checks, "store")
-    assert (store.health, "HeadObject" in store.found) == (Health.FAILED, True)
+    assert (store.health, "GetObject" in store.found) == (Health.FAILED, True)
 
 
 def test_a_repository_that_moves_its_server_is_asked_about(

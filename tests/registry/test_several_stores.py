@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.cli import run
 from support.team import git, read, write
 
 from gitml.api import Registry, init
@@ -123,6 +124,38 @@ def test_each_is_trusted_by_itself(ours: Path, tmp_path: Path) -> None:
         "store-not-trusted",
         "gitml store trust archive, if that is right",
     )
+
+
+def test_the_list_says_what_takes_what_and_what_is_wrong(
+    ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(ours)
+    registry.register("datasets/x", str(write(tmp_path / "data", {"a": "1\n"})))
+    configured(
+        ours,
+        "  default: {url: 's3://team-ml/x', endpoint_url: 'https://s3.example.com'}\n"
+        "  archive: {url: ../elsewhere, types: [datasets, experiments]}\n"
+        "  far: {url: 'sftp://host/x', types: [models]}\n",
+    )
+    monkeypatch.setenv("GITML_STORE_BARE_URL", "s3://team-ml/y")
+    monkeypatch.setenv("GITML_STORE_BARE_ENDPOINT_URL", "http://ada:Secret99@s3.example.com")
+    stores = {store.name: store for store in Registry(ours).stores.list()}
+    assert (stores["default"].endpoint, stores["default"].types) == ("https://s3.example.com", ())
+    assert stores["archive"].types == ("datasets", "experiments")
+    assert (stores["archive"].trusted, stores["archive"].moved_from) == (False, "../archive")
+    assert (stores["far"].location, "gitml.yaml: stores.far.url" in (stores["far"].problem or "")) == (
+        None,
+        True,
+    )
+    assert "your settings: stores.bare.endpoint_url" in (stores["bare"].problem or "")
+    assert stores["bare"].endpoint is None
+    shown = run("-C", str(ours), "store", "list")
+    assert "Secret99" not in shown.stdout + repr(stores)
+    for words in (
+        "s3://team-ml/x at https://s3.example.com", "all other types", "datasets, experiments", "moved",
+        "gitml store trust archive", "not usable", "far: gitml.yaml: stores.far.url",
+    ):  # fmt: skip
+        assert words in shown.stdout
 
 
 def test_care_finds_the_store_of_a_type(ours: Path, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_what_s3_refuses(
     [
         (403, "AuthenticationFailed", AccessDenied, "access-denied"),
         (403, "AuthorizationPermissionMismatch", AccessDenied, "access-denied"),
-        (401, "InvalidAuthenticationInfo", AccessDenied, "access-denied"),
+        (401, "InvalidAuthenticationInfo", AccessDenied, "credentials-expired"),
         (404, "ContainerNotFound", StoreUnavailable, "bucket-missing"),
         (409, "AccountLimitExceeded", NoSpace, "no-space"),
     ],
@@ -259,7 +259,9 @@ def test_what_azure_refuses(
     with Proxy(there.port, Rule(Harm.ANSWER, answer=answer, strikes=FOREVER)) as proxy:
         with pytest.raises(error) as caught:
             through(there, proxy).put_if_absent(NAME, [b"x"])
-        assert proxy.count() == 1
+        assert proxy.count() == 1 + (
+            status == 401
+        )  # the SDK forgets a token that is refused, and gets another
     assert (caught.value.code, caught.value.message.startswith(f"Put Blob {NAME} in ")) == (rule, True)
 
 

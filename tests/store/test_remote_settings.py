@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.gitrepos import git
 from support.remote import place
 
+from gitml.api import Registry, init
 from gitml.errors import AccessDenied, InvalidInput, UsageError
 from gitml.model.config import Config
 from gitml.model.store_url import check_endpoint, is_guarded, parse_store_url
 from gitml.registry.settings import load_settings
+from gitml.store.media.azure_secrets import Secrets, refused_signature
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote import RemoteMedium
 from gitml.store.media.remote_options import RemoteOptions
@@ -64,8 +69,9 @@ def test_a_user_may_do_without_tls() -> None:
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 def test_the_sdks_own_variable_needs_tls_too(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "http://10.0.0.1:9000")
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         open_medium("s3://bucket/x")
+    assert caught.value.message.startswith(f"{variable}: ")
 
 
 def test_a_repository_names_a_server_but_no_secret() -> None:
@@ -106,6 +112,95 @@ def test_malformed_settings(variable: str, value: str, monkeypatch: pytest.Monke
     with pytest.raises(InvalidInput) as caught:
         load_settings()
     assert variable in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "field"),
+    [
+        (None, "gitml.yaml: stores.default.endpoint_url: "),
+        ("http://10.0.0.2", "your settings: stores.default.endpoint_url: "),
+    ],
+)
+@pytest.mark.parametrize("url", ["s3://bucket/x", "az://container/x"])
+def test_a_refused_server_is_named_by_its_field(
+    url: str, endpoint: str | None, field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(tmp_path / "ours")
+    file = tmp_path / "ours/gitml.yaml"
+    file.write_text(
+        file.read_text() + f"stores:\n  default: {{url: '{url}', endpoint_url: 'http://10.0.0.1'}}\n"
+    )
+    git(tmp_path / "ours", "commit", "-qam", "store")
+    if endpoint is not None:
+        monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", endpoint)
+    with pytest.raises(InvalidInput) as caught:
+        Registry(tmp_path / "ours").stores.check()
+    assert (caught.value.code, caught.value.message.startswith(field)) == ("endpoint-without-tls", True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "used", "tried"),
+    [
+        ({"AZURE_STORAGE_CONNECTION_STRING": "AccountName=ours;AccountKey=c2VjcmV0", "AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI="},
+         "the account key of a connection string", 1),
+        ({"AZURE_STORAGE_CONNECTION_STRING": "AccountName=ours;SharedAccessSignature=sv=1&sig=x",
+          "AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI="}, "a shared access signature", 1),
+        ({"AZURE_STORAGE_CONNECTION_STRING": "AccountName=ours", "AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI="},
+         "the account key of the environment (AZURE_STORAGE_…)", 2),
+        ({"AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI=", "AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=x"},
+         "the account key of the environment (AZURE_STORAGE_…)", 2),
+        ({"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=x", "AZURE_STORAGE_CLIENT_ID": "me"}, "a shared access signature", 3),
+        ({"AZURE_STORAGE_CLIENT_ID": "11112222-3333-4444-5555-666677778888"},
+         "a service principal (AZURE_STORAGE_CLIENT_ID)", 4),
+        ({}, "the default chain of Azure identities", 5),
+    ],
+)  # fmt: skip
+def test_the_order_of_azures_credentials(
+    environment: dict[str, str], used: str, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    secrets = Secrets(RemoteOptions())
+    secrets.check("https://ours.blob.core.windows.net")
+    identity = secrets.identity("https://ours.blob.core.windows.net")
+    assert (secrets.kind, identity.used, len(identity.tried)) == (used, used, tried)
+    assert (identity.who or "").startswith("account ours")
+    assert not any(value in repr(identity) for value in ("c2VjcmV0", "b3RoZXI=", "sig=x"))
+
+
+@pytest.mark.parametrize("text", ["hello", "AccountKey=abc", ";;"])
+def test_a_connection_string_that_is_none(text: str) -> None:
+    with pytest.raises(AccessDenied) as caught:
+        open_medium("az://container/x", options=RemoteOptions(connection_string=text))
+    assert caught.value.code == "bad-connection-string"
+    assert "abc" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        ("sp=rl&se=2020-01-01T00:00:00Z&sig=x", "credentials-expired"),
+        ("sp=rl&se=2020-01-01&sig=x", "credentials-expired"),
+        ("sp=rl&se=2020-01-01T00%3A00%3A00Z&sig=x", "credentials-expired"),
+        ("sp=rl&se=2999-01-01T00:00:00Z&sig=x", None),
+        ("sp=rl&se=soon&sig=x", None),
+        ("sp=rl&sig=x", None),
+    ],
+)
+def test_a_signature_that_has_ended_is_told_from_others(signature: str, code: str | None) -> None:
+    assert refused_signature(signature, "AuthenticationFailed", "403").code == code
+
+
+def test_azures_sdk_does_not_talk_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is logged in anywhere: one error of GitML, and not a line of the SDK's log."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "ours")
+    script = (
+        "from gitml.store.media.opening import open_medium; import logging\n"
+        "open_medium('az://container/x')\n"
+        "for name in ('azure.identity', 'msal', 'adlfs'): logging.getLogger(name).warning('not for people')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_azure_needs_an_account() -> None:
