@@ -308,7 +308,8 @@ def test_configurations(arena, door: Door, name: str, tmp_path: Path) -> None:
             assert "secretsecret" not in outcome.said
             if verb == "list" and outcome.exit_code == 0:
                 continue  # no store has anything to do with it
-            if verb == "stores.list" and outcome.exit_code == 0:  # a list opens nothing: it says what is wrong
+            if verb == "stores.list" and outcome.exit_code == 0:
+                # a list opens nothing: it says what is wrong
                 assert "gitml.yaml: stores.default.url: " in outcome.said
                 assert "cannot be a store" in outcome.said
                 continue
