@@ -33,7 +33,9 @@ _CONNECTIONS: Final = 32
 _BLOCK_BYTES: Final = 256 << 10
 _ONE_PUT_BYTES: Final = 5 << 30
 
-_NOT_AWS: Final = "check the network, then run the command again; where the bucket is not on AWS, set AWS_ENDPOINT_URL to its server"
+_NOT_AWS: Final = (
+    "check the network and run the command again; where the bucket is not on AWS, set AWS_ENDPOINT_URL"
+)
 _ABSENT: Final = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _EXISTS: Final = {"PreconditionFailed", "412"}
 _EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
