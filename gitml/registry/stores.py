@@ -6,7 +6,9 @@ the embedded store, then the configured one. How bytes are laid out is the store
 
 from __future__ import annotations
 
+import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,6 +196,43 @@ class StoreSet:
         """
         return _store.Store(checked_place(text, base, self._settings), jobs=self._jobs)
 
+    def for_writing(self, name: str) -> Store:
+        """As :meth:`configured`; a folder that was a store when this clone wrote to it must be one still.
+
+        What is written below the mount point of a share that is not mounted would be lost to everybody else.
+
+        Raises:
+            StoreUnavailable: The folder is no store any more.
+        """
+        store = self.configured(name)
+        if (
+            isinstance(store.medium, _folder.FolderMedium)
+            and self._begun(name).exists()
+            and store.medium.head(layout.MARKER) is None
+        ):
+            raise StoreUnavailable(
+                f"the store {name} is gone: this clone has written to {store.url}, where nothing is now",
+                code="store-gone",
+                hint=f"mount it; or, to begin it anew there: gitml store trust {name}",
+                context={"store": name, "location": store.url},
+            )
+        return store
+
+    def remember_written(self, store: Store) -> None:
+        """Note that a store was begun at its place."""
+        name = next((name for name, one in self._open.items() if one is store), EMBEDDED)
+        if name == EMBEDDED or not isinstance(store.medium, _folder.FolderMedium):
+            return
+        mark = self._begun(name)
+        if not mark.exists():
+            with suppress(OSError):
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+
+    def _begun(self, name: str) -> Path:
+        where = hashlib.sha256(f"{name}\0{self.location(name)}".encode()).hexdigest()
+        return self._state / "begun" / where[:32]
+
     def check_endpoint(self, name: str) -> None:
         """Refuse a server that cannot be one of a store.
 
@@ -261,6 +300,9 @@ class StoreSet:
                 code="settings-unwritable",
                 hint="make the state folder of your user writable",
             )
+        if not dry_run:
+            with suppress(GitMLError, OSError):  # an empty place is accepted, too
+                self._begun(name).unlink(missing_ok=True)
         return before, said
 
     def last_location(self, name: str) -> str | None:
@@ -278,7 +320,7 @@ class StoreSet:
         name = self.config.store_for(asset_type)
         if offline or name not in self.names():
             return EMBEDDED, self.embedded
-        return name, self.configured(name)
+        return name, self.for_writing(name)
 
     def key(self, version: VersionId) -> RootKey:
         """Name of a version's root in every store."""
@@ -335,9 +377,15 @@ class StoreSet:
         return NotFound(
             f"the store {name} ({self.location(name)}) has no bytes of {id_}",
             code="bytes-not-here",
-            hint="gitml push in the clone that registered it",
+            hint=f"{self._mounting(store)}gitml push in the clone that registered it",
             context=context,
         )
+
+    def _mounting(self, store: Store) -> str:
+        """The first thing to do about a folder that holds nothing at all."""
+        if not isinstance(store.medium, _folder.FolderMedium) or store.medium.head(layout.MARKER) is not None:
+            return ""
+        return f"mount {store.url}, if it is a share; or "
 
     def missing(self, pointer: Pointer, *, shared: bool) -> list[str]:
         """What keeps the pointer's bytes from being whole in a store; empty when they are.

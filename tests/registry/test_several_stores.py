@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.cli import run
 from support.team import git, read, write
 
 from gitml.api import Registry, init
-from gitml.errors import AccessDenied, InvalidInput, PolicyRefused, UsageError
+from gitml.errors import AccessDenied, InvalidInput, NotFound, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.config import Config
 
 HEAD = "schema: gitml/config/v1\nregistry: 6c1d0b9e-0000-4000-8000-000000000001\ndefault_branch: main\n"
@@ -124,6 +125,51 @@ def test_each_is_trusted_by_itself(ours: Path, tmp_path: Path) -> None:
         "store-not-trusted",
         "gitml store trust archive, if that is right",
     )
+
+
+@pytest.mark.parametrize("what", ["away", "empty"])
+def test_a_share_that_is_not_mounted_is_not_written_to(what: str, ours: Path, tmp_path: Path) -> None:
+    """Bytes below a mount point without its share would be one machine's own, and hidden once it is mounted."""
+    registry = Registry(ours)
+    data = write(tmp_path / "data", {"a": "1\n"})
+    registry.register("datasets/x", str(data))
+    (tmp_path / "archive").rename(tmp_path / "unmounted")
+    if what == "empty":
+        (tmp_path / "archive").mkdir()
+    write(tmp_path / "data", {"a": "2\n"})
+    before = git(ours, "rev-parse", "HEAD")
+    for attempt in (Registry(ours), registry):
+        with pytest.raises(StoreUnavailable) as caught:
+            attempt.register("datasets/x", str(data))
+        assert (caught.value.code, caught.value.exit_code) == ("store-gone", 7)
+        assert "gitml store trust archive" in (caught.value.hint or "")
+    assert (git(ours, "rev-parse", "HEAD"), what == "empty") == (before, (tmp_path / "archive").exists())
+    assert list(tmp_path.glob("archive/*")) == []
+    with pytest.raises(NotFound) as missing:
+        Registry(ours).get("datasets/x", tmp_path / "out")
+    assert (missing.value.hint or "").startswith("mount ")
+    assert Registry(ours).register("models/m", str(data)).store == "default"
+    Registry(ours).register("datasets/x", str(data), offline=True)
+    with pytest.raises(StoreUnavailable):
+        Registry(ours).push()
+    if what == "empty":
+        (tmp_path / "archive").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "archive")
+    Registry(ours).push()
+    assert roots(tmp_path / "archive") == {"datasets/x/1", "datasets/x/2"}
+
+
+def test_a_store_is_begun_anew_where_somebody_says_so(ours: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "data", {"a": "1\n"})
+    Registry(ours).register("datasets/x", str(data))
+    shutil.rmtree(tmp_path / "archive")
+    write(tmp_path / "data", {"a": "2\n"})
+    Registry(ours).stores.trust("archive", dry_run=True)
+    with pytest.raises(StoreUnavailable):
+        Registry(ours).register("datasets/x", str(data))
+    Registry(ours).stores.trust("archive")
+    Registry(ours).register("datasets/x", str(data))
+    assert roots(tmp_path / "archive") == {"datasets/x/2"}
 
 
 def test_the_list_says_what_takes_what_and_what_is_wrong(

@@ -53,7 +53,7 @@ def send_bytes(ws: Workspace, snapshot: Snapshot, totals: Totals) -> None:
                 else f"add stores.{name}.url to gitml.yaml",
                 context={"ref": str(id_), "store": name},
             )
-        target = stores.configured(name)
+        target = stores.for_writing(name)
         present = target.root(stores.key(id_))
         if present is not None and present.tree == root.tree:
             remember_sent(stores, pointer)
@@ -73,6 +73,7 @@ def send_bytes(ws: Workspace, snapshot: Snapshot, totals: Totals) -> None:
                 hint=renumbered(ws, id_),
                 context={"ref": str(id_)},
             )
+        stores.remember_written(target)
         remember_sent(stores, pointer)
         totals.sent.append(id_)
         totals.new_bytes += written.stats.new_bytes

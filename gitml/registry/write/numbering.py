@@ -103,6 +103,7 @@ def claim_version(
 ) -> VersionId:
     """Take a version number in the store; the root decides between writers that race."""
     stores = ws.stores(config)
+    stores.remember_written(store)
     if given.version is not None or given.bump is not None:
         version = Version.parse(given.version) if given.version else bumped(given, existing)
         if isinstance(
