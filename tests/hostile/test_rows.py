@@ -54,6 +54,60 @@ ROWS: dict[str, tuple[str, ...]] = {
     "a digest without the bytes": ("hostile/test_shared.py::test_a_digest_alone_gives_no_bytes",),
     "sizes of chunks that tell a file": ("hostile/test_shared.py::test_packs_mix_files",),
     "another algorithm of digests": ("model/test_digest.py::test_nothing_else_is_a_digest",),
+    "locations that chain, cache, or read something else": (
+        "model/test_store_url.py::test_everything_else_is_refused", "hostile/test_documents.py::test_configurations",
+        "store/test_other_schemes.py::test_what_nobody_can_allow", "cli/test_store_check.py::test_what_is_no_place",
+    ),
+    "a pointer that leads to another host": (
+        "registry/test_external.py::test_a_pointer_cannot_lead_elsewhere",
+        "registry/test_external_remote.py::test_redirects_stay_on_the_server",
+        "registry/test_external_remote.py::test_a_host_that_nobody_trusted_is_not_asked",
+        "registry/test_remote_stores.py::test_a_repository_that_moves_its_server_is_asked_about",
+    ),
+    "options of a client in the repository": (
+        "registry/test_remote_stores.py::test_a_repository_says_where_and_nothing_else",
+        "registry/test_settings.py::test_a_repository_cannot_allow_a_scheme",
+        "store/test_remote_settings.py::test_a_repository_names_a_server_but_no_secret",
+    ),
+    "references by templates": ("store/test_other_schemes.py::test_what_nobody_can_allow",
+                                "hostile/test_external.py::test_hostile_rows"),
+    "credentials in an address": (
+        "model/test_redact.py::test_secrets_are_found_and_blacked_out",
+        "model/test_store_url.py::test_the_message_has_no_credentials",
+        "hostile/test_documents.py::test_credentials_do_not_reach_git",
+    ),
+    "secrets in messages, tracebacks and documents": (
+        "faults/test_refused.py::test_what_a_server_refuses", "hostile/test_world.py::test_the_installed_program_leaks_nothing",
+        "registry/test_several_stores.py::test_the_list_says_what_takes_what_and_what_is_wrong",
+    ),
+    "addresses that are signed for a while": (
+        "model/test_redact.py::test_secrets_are_found_and_blacked_out",
+        "hostile/test_external.py::test_locations_that_people_type",
+    ),
+    "a lost reply to a create-only write": (
+        "store/test_remote_faults.py::test_a_lost_reply_tells_ones_own_object_from_anothers",
+        "store/test_remote_faults.py::test_racing_registers_with_lost_replies",
+        "faults/test_lost_replies.py::test_sampled_calls",
+    ),
+    "a listing that is late": ("faults/test_faultfs.py::test_sampled_points",
+                               "store/test_gc.py::test_what_lives_again_is_not_deleted"),
+    "bytes that are cut, wrong, or unpacked on the way": (
+        "store/test_remote_faults.py::test_reads_are_made_again",
+        "store/test_remote_faults.py::test_what_comes_packed_is_not_taken_for_what_is_in_it",
+        "store/test_corruption.py::test_every_flipped_byte_and_every_length_is_noticed_or_harmless",
+    ),
+    "a chunk that unpacks to much more": ("store/test_wire.py::test_bombs_are_capped",
+                                          "store/test_corruption.py::test_decompression_bombs_are_refused_with_little_memory"),
+    "a server without TLS": (
+        "store/test_remote_settings.py::test_refused_servers",
+        "store/test_remote_settings.py::test_the_sdks_own_variable_needs_tls_too",
+        "store/test_s3_quick.py::test_a_server_without_tls_is_refused_here_too",
+    ),
+    "a store's root that is swapped, or a link": (
+        "store/test_folder.py::test_a_root_that_is_swapped_in_mid_call_is_still_the_same",
+        "store/test_folder.py::test_links_are_refused", "hostile/test_world.py::test_links_inside_a_store",
+        "registry/test_several_stores.py::test_a_share_that_is_not_mounted_is_not_written_to",
+    ),
     "models whose loading runs code": (
         "registry/test_inspection.py::test_imports_by_opcode", "registry/test_inspection.py::test_torch_archives",
         "registry/test_inspection.py::test_keras_lambdas", "registry/test_inspection.py::test_arrays_of_objects",

@@ -14,8 +14,10 @@ from support.remote import SCHEMES, Place, place
 from support.team import git, read, write
 
 from gitml.api import Registry, doctor, init
-from gitml.errors import AccessDenied
+from gitml.errors import AccessDenied, InvalidInput
 from gitml.registry.setup.doctor import Check, Health
+from gitml.registry.workspace import Workspace
+from gitml.store.media.remote_options import RemoteOptions
 
 
 @pytest.fixture(params=SCHEMES)
@@ -179,3 +181,24 @@ def test_nothing_of_the_sdks_is_loaded_for_a_folder(tmp_path: Path) -> None:
         env=os.environ,
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_repository_says_where_and_nothing_else(tmp_path: Path) -> None:
+    """Whatever a repository says of a store beside its place and server reaches no client."""
+    init(tmp_path / "ours")
+    file = tmp_path / "ours/gitml.yaml"
+    file.write_text(
+        file.read_text()
+        + "stores:\n  default:\n    url: s3://team-ml/x\n    endpoint_url: https://127.0.0.1\n"
+        + "    anon: true\n    profile: other\n    region: mars\n    sas_token: sig=x\n    allow_http: true\n"
+        + "    connection_string: AccountName=x\n    options: {fqp: os.system}\n"
+        + "    storage_options: {client_kwargs: {endpoint_url: 'http://10.0.0.1'}, anon: true}\n"
+    )
+    git(tmp_path / "ours", "commit", "-qam", "hostile")
+    ws = Workspace.open(tmp_path / "ours")
+    assert ws.stores(ws.config).options("default") == RemoteOptions(endpoint_url="https://127.0.0.1")
+    file.write_text(file.read_text().replace("https://127.0.0.1", "http://10.0.0.1"))
+    git(tmp_path / "ours", "commit", "-qam", "without TLS")
+    with pytest.raises(InvalidInput) as caught:
+        Registry(tmp_path / "ours").stores.check()
+    assert caught.value.code in ("endpoint-without-tls", "bad-endpoint")

@@ -227,6 +227,39 @@ def test_link_without_effect(medium: FolderMedium, monkeypatch: pytest.MonkeyPat
     assert medium.head(NAME) is None
 
 
+@pytest.mark.parametrize("verb", ["put", "put_if_absent", "delete", "get"])
+def test_a_root_that_is_swapped_in_mid_call_is_still_the_same(
+    medium: FolderMedium, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder, or a link to one, takes the store's path once a call has begun: the call stays where it was."""
+    medium.put("packs/ab/there", [b"ours"])
+    outside, real, was = tmp_path / "outside", FolderMedium._open_top, tmp_path / "was"
+    (outside / "packs/ab").mkdir(parents=True)
+    (outside / "packs/ab/there").write_bytes(b"theirs")
+
+    def swapped(self: FolderMedium, **how: bool) -> int:
+        handle = real(self, **how)
+        if not was.exists():
+            self.path.rename(was)
+            self.path.symlink_to(outside)
+        return handle
+
+    monkeypatch.setattr(FolderMedium, "_open_top", swapped)
+    if verb == "put":
+        medium.put(NAME, [b"body"])
+    elif verb == "put_if_absent":
+        assert medium.put_if_absent(NAME, [b"body"]) is PutOutcome.CREATED
+    elif verb == "delete":
+        assert medium.delete("packs/ab/there")
+    else:
+        assert medium.get("packs/ab/there") == b"ours"
+    assert (outside / "packs/ab/there").read_bytes() == b"theirs"
+    assert [path for path in outside.rglob("*") if path.is_file()] == [outside / "packs/ab/there"]
+    left = {path.name for path in was.rglob("*") if path.is_file()}
+    expected = {"delete": set(), "get": {"there"}}.get(verb, {"there", NAME.rpartition("/")[2]})
+    assert left == expected
+
+
 @pytest.mark.parametrize("where", ["packs", "packs/ab", NAME])
 def test_links_are_refused(medium: FolderMedium, tmp_path: Path, where: str) -> None:
     outside = tmp_path / "outside"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import subprocess
@@ -184,10 +185,12 @@ def test_a_connection_that_broke_is_not_one_that_was_never_made() -> None:
         assert failure.kind is kind
 
 
+@pytest.mark.parametrize("status", [503, 429])
 @pytest.mark.parametrize("there", SPARING, indirect=True)
-def test_throttling_is_obeyed(there: Place) -> None:
+def test_throttling_is_obeyed(there: Place, status: int) -> None:
     kind = "moto" if there.url.startswith("s3") else "azurite"
-    answer = BUSY[kind].replace(b"Connection", b"Retry-After: 1\r\nConnection", 1)
+    answer = BUSY[kind] if status == 503 else reply(status, "TooManyRequests")
+    answer = answer.replace(b"Connection", b"Retry-After: 1\r\nConnection", 1)
     with Proxy(there.port, Rule(Harm.ANSWER, answer=answer), Rule(Harm.ANSWER, answer=BUSY[kind])) as proxy:
         medium = through(there, proxy)
         began = time.monotonic()
@@ -263,6 +266,40 @@ def test_what_azure_refuses(
             status == 401
         )  # the SDK forgets a token that is refused, and gets another
     assert (caught.value.code, caught.value.message.startswith(f"Put Blob {NAME} in ")) == (rule, True)
+
+
+@pytest.mark.parametrize("there", SPARING, indirect=True)
+def test_what_comes_packed_is_not_taken_for_what_is_in_it(there: Place) -> None:
+    """Somebody between packs an answer: the bytes are taken as they came, or not at all where the SDK unpacks them."""
+    body = b"0123456789" * 1000
+    there.open().put(NAME, [body])
+    packed = gzip.compress(body)
+    status = (
+        "200 OK" if there.url.startswith("s3") else "206 Partial Content"
+    )  # Azure's SDK asks for ranges only
+    span = "" if there.url.startswith("s3") else f"Content-Range: bytes 0-{len(packed) - 1}/{len(packed)}\r\n"
+    head = (
+        f'HTTP/1.1 {status}\r\nContent-Encoding: gzip\r\nConnection: close\r\nETag: "0x1"\r\n{span}'
+        "Last-Modified: Wed, 21 Oct 2026 07:28:00 GMT\r\nContent-Type: application/octet-stream\r\n"
+        f"Content-Length: {len(packed)}\r\n\r\n"
+    )
+    rule = Rule(Harm.ANSWER, verb=b"GET", path=b"/packs/", answer=head.encode() + packed, strikes=FOREVER)
+    with Proxy(there.port, rule) as proxy:
+        medium = through(there, proxy, timeout_s=2)
+        if there.url.startswith("s3"):
+            assert medium.get(NAME) == packed
+            return
+        with pytest.raises(StoreUnavailable) as caught:
+            medium.get(NAME)
+    assert f"{len(body)} bytes came instead of {len(packed)}" in caught.value.message
+
+
+def test_an_answer_that_makes_no_sense_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place("azurite", monkeypatch)
+    there.open().put(NAME, [b"body"])
+    nonsense = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    with Proxy(there.port, Rule(Harm.ANSWER, verb=b"GET", path=b"/packs/", answer=nonsense)) as proxy:
+        assert through(there, proxy).get(NAME) == b"body"
 
 
 def test_a_missing_bucket(there: Place) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
-from gitml.store.media.retry import Failure, FailureKind, Patience
+from gitml.store.media.retry import Failure, FailureKind, Patience, seconds_until
 
 BUSY = Failure(kind=FailureKind.BUSY, reason="busy")
 
@@ -107,3 +110,24 @@ def test_an_old_outage_is_forgotten(clock: Clock) -> None:
     exhausted(waiting)
     clock.now_s += 1000
     assert exhausted(waiting) > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [("0", 0, 0), ("120", 120, 120), (" 7 ", 7, 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0)],
+)
+def test_when_to_come_back(text: str, least: float, most: float) -> None:
+    found = seconds_until(text)
+    assert found is not None
+    assert least <= found <= most
+
+
+def test_a_moment_to_come_back_at() -> None:
+    found = seconds_until(format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
+    assert found is not None
+    assert 80 < found <= 90
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "-1", "1.5", "Wed, 99 Oct 2015", "٣"])
+def test_what_says_nothing_of_when(text: str | None) -> None:
+    assert seconds_until(text) is None

@@ -24,7 +24,7 @@ from gitml.model.shown import shown
 from gitml.model.source_url import SourceUrl
 from gitml.store.external.origin import BLOCK_BYTES, changed, missing
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.media.retry import Failure, FailureKind, Patience
+from gitml.store.media.retry import Failure, FailureKind, Patience, seconds_until
 
 _GONE: Final = frozenset({404, 410})
 _DENIED: Final = frozenset({401, 403, 407})
@@ -246,9 +246,9 @@ class _Answers(urllib.request.BaseHandler):
             answer = follow(request, response, response.status, response.reason, response.headers)
             if answer is not None:
                 return answer
-        wait = response.headers.get("Retry-After", "")
+        wait_s = seconds_until(response.headers.get("Retry-After"))
         response.close()
-        raise _Refused(response.status, response.reason, float(wait) if wait.isdecimal() else None)
+        raise _Refused(response.status, response.reason, wait_s)
 
     https_response = http_response
 

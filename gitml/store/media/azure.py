@@ -31,7 +31,7 @@ from gitml.store.media.identity import Identity
 from gitml.store.media.medium import Flight
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind
+from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind, seconds_until
 
 _CONNECT_S: Final = 10
 _ONE_REQUEST_BYTES: Final = 256 << 20
@@ -300,10 +300,8 @@ def _refusal(error: sdk.HttpResponseError, signature: str | None) -> Failure:
     if code in _NO_SPACE or status == 507:
         return Failure(kind=FailureKind.NO_SPACE, reason=reason)
     if code in _BUSY or status in (409, 429, 503):
-        wait = headers.get("Retry-After", "")
-        return Failure(
-            kind=FailureKind.BUSY, reason=reason, retry_after_s=float(wait) if wait.isdecimal() else None
-        )
+        wait_s = seconds_until(headers.get("Retry-After"))
+        return Failure(kind=FailureKind.BUSY, reason=reason, retry_after_s=wait_s)
     if status == 401:  # a token that is no longer taken: the SDK gets another for the next attempt
         return Failure(kind=FailureKind.EXPIRED, reason=reason, code="credentials-expired", hint=_LOG_IN_HINT)
     if status == 403 and signature is not None:
@@ -330,6 +328,7 @@ def _trouble(error: BaseException) -> Failure | None:
         return Failure(kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT)
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Failure(kind=FailureKind.UNREACHED, reason=reason, hint=UNREACHED_HINT)
-    if isinstance(error, sdk.AzureError | aiohttp.ClientError | OSError | TimeoutError):
+    # the SDK has no name of its own for an answer that it cannot read
+    if isinstance(error, sdk.AzureError | aiohttp.ClientError | OSError | TimeoutError | ValueError):
         return Failure(kind=FailureKind.LOST, reason=reason)
     return None

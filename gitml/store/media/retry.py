@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
@@ -59,6 +61,24 @@ class Failure:
     code: str | None = None
     hint: str | None = None
     retry_after_s: float | None = None
+
+
+def seconds_until(text: str | None) -> float | None:
+    """What `Retry-After` asks for: seconds, or a moment. None for anything else.
+
+    Source: RFC 9110, section 10.2.3.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 class Patience:

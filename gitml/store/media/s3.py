@@ -24,7 +24,7 @@ from gitml.store.media.aborted import hush
 from gitml.store.media.identity import Identity
 from gitml.store.media.remote_client import MARK, Held, Listed, Page, Pin, Reply, UploadBody, bare_etag
 from gitml.store.media.remote_options import RemoteOptions
-from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind
+from gitml.store.media.retry import TLS_HINT, UNREACHED_HINT, Failure, FailureKind, seconds_until
 from gitml.store.media.s3_access import CALLS, CONNECT_S, FLIGHT, endpoint_of
 from gitml.store.media.s3_identity import identify, words
 from gitml.store.media.s3_session import new_session
@@ -314,17 +314,13 @@ def _refusal(error: sdk.ClientError) -> Failure:
             else "set AWS_DEFAULT_REGION to the bucket's region",
         )
     if code in _BUSY or status in (429, 503):
-        wait_s = _seconds(answer.get("HTTPHeaders", {}).get("retry-after"))
+        wait_s = seconds_until(answer.get("HTTPHeaders", {}).get("retry-after"))
         return Failure(kind=FailureKind.BUSY, reason=reason, retry_after_s=wait_s)
     if status in (401, 403):
         return Failure(kind=FailureKind.DENIED, reason=reason, hint=hint)
     if status >= 500 and status != 501:
         return Failure(kind=FailureKind.LOST, reason=reason)
     return Failure(kind=FailureKind.REFUSED, reason=reason, code="call-refused", hint=hint)
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdecimal() else None
 
 
 def _trouble(error: BaseException) -> Failure | None:
