@@ -39,7 +39,7 @@ ROWS: dict[str, tuple[str, Callable[[Context], Outcome]]] = {
     "s3-parquet": ("two columns of a 1 GiB Parquet file on S3", counting.parquet),
     "s3-cut": ("30 s without network in a 1 GiB push to S3", scale.cut),
     "scale-bytes": ("register a stream of 10 GiB (`--huge`: 100 GiB)", scale.stream),
-    "scale-files": ("register 1,000,000 files of 1 KiB", scale.files),
+    "scale-files": ("register, place and look at 1,000,000 files of 1 KiB", scale.files),
 }
 
 

@@ -43,17 +43,43 @@ def files(context: Context) -> Outcome:
     """Very many small files, beside a tenth of them."""
     count = context.sizes.scale_files
     tenth, whole = f"{count // 10:,} files", f"{count:,} files"
-    times = {tenth: _registered(context, count // 10), whole: _registered(context, count)}
-    return _scaled(times, {name: found.median_s for name, found in times.items()}, tenth, whole, "file")
+    few, many = _files(context, count // 10), _files(context, count)
+    times = {tenth: few["register"], whole: many["register"]}
+    outcome = _scaled(times, {name: found.median_s for name, found in times.items()}, tenth, whole, "file")
+    return replace(
+        outcome,
+        checks=[
+            *outcome.checks,
+            *(
+                Check(
+                    what=f"memory of `{verb}`",
+                    limit=_MEMORY_MB,
+                    measured=many[verb].peak_bytes / 1e6,
+                    unit="MB",
+                )
+                for verb in ("get", "status")
+            ),
+        ],
+        figures={
+            verb: f"{few[verb].peak_bytes / 1e6:.0f} → {many[verb].peak_bytes / 1e6:.0f} MB" for verb in many
+        },
+    )
 
 
-def _registered(context: Context, count: int) -> Measured:
+def _files(context: Context, count: int) -> dict[str, Measured]:
+    """Register so many files, place them, and look at what was placed."""
     source = context.folder / "files"
     sizes = replace(context.sizes, files=count, folders=max(1, count // 500), file_bytes=KIB)
     small_files(source, sizes, seed=1)
     gitml = context.gitml()
-    case = Case(command=lambda: gitml.gitml("register", "datasets/many", source), warm=[source])
-    found = compare({"gitml": case}, 1)["gitml"]
+    found = compare(
+        {
+            "register": Case(command=lambda: gitml.gitml("register", "datasets/many", source), warm=[source]),
+            "get": Case(command=lambda: gitml.gitml("get", "datasets/many")),
+            "status": Case(command=lambda: gitml.gitml("status")),
+        },
+        1,
+    )
     remove(source, gitml.folder)
     return found
 
