@@ -602,3 +602,57 @@ def test_folders_without_files_make_room_for_a_file(tmp_path: Path) -> None:
 @pytest.mark.nightly
 def test_every_killed_placement_can_be_run_again(tmp_path: Path) -> None:
     assert killed_at(list(range(1, 150)), tmp_path / "b") > 50
+
+
+MEASURED = """
+    import hashlib, sys
+    from pathlib import Path
+    from gitml.store.place.filecache import FileCache
+    from gitml.store.place.placing import place, plan_placement, scan
+    from gitml.store.read.entries import FileEntry
+
+    count, base = int(sys.argv[1]), Path(sys.argv[2])
+    (base / "out").mkdir()
+    for folder in range(0, count, 500):
+        (base / "out" / f"{folder:07}").mkdir()
+
+    class Tree:
+        def entries(self):
+            for number in range(count):
+                digest = hashlib.sha256(b"%d" % (number if number % 2 else number + generation)).digest()
+                yield FileEntry(path=f"{number // 500 * 500:07}/{number:07}", size_bytes=1, digest=digest)
+
+        def fetch(self, entries, sink, **options):
+            done = sum(1 for entry in entries if entry.digest)
+            raise LookupError(done)
+
+    for generation in range(2):
+        cache = FileCache.load(base / "cache")
+        plan = plan_placement(Tree(), base / "out", cache)
+        assert len(plan.write) == count
+        try:
+            place(plan, Tree(), cache)
+        except LookupError as error:
+            assert error.args == (count,)
+    assert sum(row.written for row in FileCache.load(base / "cache").rows()) == count
+    scan(base / "out", FileCache.load(base / "cache"))
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory")
+def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
+    program, peaks = textwrap.dedent(MEASURED), []
+    for count in (60_000, 600_000):
+        (tmp_path / str(count)).mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(count), str(tmp_path / str(count))],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        peaks.append(int(done.stdout))
+    assert peaks[1] - peaks[0] < 10 and peaks[1] < 100

@@ -17,7 +17,7 @@ import os
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from time import perf_counter
@@ -34,7 +34,7 @@ from gitml.store.read.packs import KnownFooter, PackBody, PackReader
 _WHOLE_BYTES: Final = 2 << 20  # larger files are written in steps
 _SLICE_BYTES: Final = 4 << 20
 _SLICE_FILES: Final = 512
-_STRIDE: Final = 4
+_STRIDE: Final = 5
 _TINY_BYTES: Final = 32 << 10
 _AT_ONCE_S: Final = 0.0005  # for a file; whoever takes longer waits for a medium
 _PATIENCE_S: Final = 0.02
@@ -67,14 +67,42 @@ class Advance(Protocol):
 
 @dataclass(slots=True)
 class _PackWork:
-    """What is wanted of a pack: (file, run, first chunk, chunks), flat."""
+    """What is wanted of a pack: a piece is the only run of each of several files that follow each other, or one of many.
+
+    Attributes:
+        pieces: Number of the first file, number of the run in it, first chunk, chunks of each file, files; flat.
+    """
 
     ref: PackRef
     pieces: array[int] = field(default_factory=lambda: array("I"))
+    following: tuple[int, int, int, int] | None = None  # what would lengthen the last piece
     wanted_bytes: int = 0
     run_bytes: dict[tuple[int, int], int] = field(default_factory=dict)
     begun: bool = False
     ready: threading.Event = field(default_factory=threading.Event)
+
+    def add(self, number: int, which: int, first: int, chunks: int) -> None:
+        """Want one run of a file more."""
+        if self.following == (number, which, first, chunks):
+            self.pieces[-1] += 1
+        else:
+            self.pieces.extend((number, which, first, chunks, 1))
+        self.following = (number + 1, 0, first + chunks, chunks)
+
+    def wanted(self) -> Iterator[tuple[int, int, int, int]]:
+        """Each run: number of its file, its number in it, first chunk, number of chunks."""
+        pieces = self.pieces
+        for at in range(0, len(pieces), _STRIDE):
+            number, which, first, chunks, files = pieces[at : at + _STRIDE]
+            for _ in range(files):
+                yield number, which, first, chunks
+                number += 1
+                first += chunks
+
+    def runs(self) -> list[tuple[int, int]]:
+        """What is wanted of the pack: first chunk and number of chunks."""
+        pieces = self.pieces
+        return [(pieces[at + 2], pieces[at + 3] * pieces[at + 4]) for at in range(0, len(pieces), _STRIDE)]
 
 
 @dataclass(slots=True)
@@ -195,7 +223,7 @@ class Fetch:
             work = self._works.get(ref.id)
             if work is None:
                 work = self._works[ref.id] = _PackWork(ref)
-            work.pieces.extend((number, which, first, chunks))
+            work.add(number, which, first, chunks)
             if len(runs) == 1:
                 work.wanted_bytes += entry.size_bytes
 
@@ -257,11 +285,9 @@ class Fetch:
 
     def _load(self, work: _PackWork) -> None:
         """Read a pack, and cut its work into slices."""
-        pieces = work.pieces
-        runs = [(pieces[at + 2], pieces[at + 3]) for at in range(0, len(pieces), _STRIDE)]
-        path = self._entries[pieces[0]].path
+        path = self._entries[work.pieces[0]].path
         with naming(self._label, layout.pack_name(work.ref.hex), path):
-            body = self._packs.load(work.ref, runs, work.wanted_bytes)
+            body = self._packs.load(work.ref, work.runs(), work.wanted_bytes)
         self._measure(work, body.known, body.name)
         work.ready.set()
         held = _Held(body, work.ref.size_bytes)
@@ -276,9 +302,8 @@ class Fetch:
     def _cut(self, work: _PackWork, held: _Held) -> list[_Slice]:
         slices: list[_Slice] = []
         current, current_bytes = _Slice(held), 0
-        pieces, known, chunks_known = work.pieces, held.body.known, held.body.known.footer.chunks
-        for at in range(0, len(pieces), _STRIDE):
-            number, which, first, chunks = pieces[at : at + _STRIDE]
+        known, chunks_known = held.body.known, held.body.known.footer.chunks
+        for number, which, first, chunks in work.wanted():
             entry = self._entries[number]
             if first + chunks > chunks_known:
                 raise damaged("a run lies outside of its pack", self._label, held.body.name, entry.path)
@@ -328,9 +353,8 @@ class Fetch:
         """Note how long the runs of files in several runs are."""
         if not self._several:
             return
-        pieces, chunks_known = work.pieces, known.footer.chunks
-        for at in range(0, len(pieces), _STRIDE):
-            number, which, first, chunks = pieces[at : at + _STRIDE]
+        chunks_known = known.footer.chunks
+        for number, which, first, chunks in work.wanted():
             if number in self._several:
                 if first + chunks > chunks_known:
                     raise damaged(

@@ -149,6 +149,12 @@ class TreeReader:
                 self._segments.move_to_end(number)
             return segment
 
+    def _passing(self, number: int) -> Segment:
+        """A segment on the way through all of them, which is kept where all can be."""
+        if self.files <= self._kept_entries:
+            return self.segment(number)
+        return self._read_segment(self.manifest(), number)
+
     def segment_name(self, number: int) -> str:
         """Name of the object that holds a segment: the manifest where it is embedded."""
         manifest = self.manifest()
@@ -164,7 +170,7 @@ class TreeReader:
         """
         tree = hashlib.sha256()
         for number in range(len(self.rows)):
-            segment = self.segment(number)
+            segment = self._passing(number)
             for lines in segment.lines():
                 tree.update(lines)
             for at in range(len(segment.paths)):

@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 import msgspec
 
 _BLOCK_ITEMS: Final = 512
-_MOST_ITEMS: Final = 32_768  # in memory as they are
+_MOST_ITEMS: Final = 24_576  # in memory as they are
 _KEPT_BLOCKS: Final = 16
 
 _T = TypeVar("_T")
