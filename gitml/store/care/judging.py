@@ -13,6 +13,7 @@ from gitml.errors import IntegrityError, InvalidInput, NotFound
 from gitml.model.progress import SILENT, Progress
 from gitml.store.care.coverage import piece
 from gitml.store.care.faults import Fault, Share, fault_of
+from gitml.store.care.marking import key_of
 from gitml.store.formats.codec import Codec
 from gitml.store.formats.manifest import decode_manifest
 from gitml.store.formats.pack import split_pack
@@ -211,7 +212,8 @@ class _Run:
             return []  # said already
         if root in self.complete:
             return []
-        label = name.removeprefix(layout.ROOTS).partition("/")[2]
+        key = key_of(name)
+        label = name.removeprefix(layout.ROOTS) if key is None else str(key.id)
         faults: list[Fault] = []
         tree = hashlib.sha256()
         try:
