@@ -81,7 +81,14 @@ def test_forget_refuses_what_a_detached_head_names(ada: Member) -> None:
 
 
 @pytest.mark.parametrize(
-    "ref", ["digits@1", "models/digits", "models/digits@1:weights", "models/digits@sha256:" + "0" * 64]
+    "ref",
+    [
+        "digits@1",
+        "models/digits",
+        "models/digits@latest",
+        "models/digits@1:weights",
+        "models/digits@sha256:" + "0" * 64,
+    ],
 )
 def test_forget_wants_one_version_in_full(ada: Member, ref: str) -> None:
     with pytest.raises(UsageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -309,6 +310,18 @@ def test_a_file_on_the_web(team: Team, web: WebServer, tmp_path: Path) -> None:
     assert "authorization" not in {name.lower() for _, headers in web.seen for name in headers}
     adopted = registry.stores.adopt("datasets/both@1")
     assert adopted.files == 2
+
+
+def test_a_server_that_is_down_is_asked_as_long_as_the_user_says(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with WebServer({"/d/a.csv": b"1,2\n"}) as web:
+        registry = refer(team, web.url("/d/a.csv"))
+    monkeypatch.setenv("GITML_TIMEOUT_S", "1")
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        registry.open("datasets/raw@1:a.csv")
+    assert time.monotonic() - began < 60, "without a word it is two minutes"
 
 
 def test_without_an_etag_it_is_read(team: Team, web: WebServer) -> None:

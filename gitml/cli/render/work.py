@@ -102,7 +102,11 @@ def status(result: Status, out: Printer) -> None:
         ("only in this clone's embedded store", result.embedded, "gitml push"),
         ("not pushed yet", result.unpushed, "gitml push"),
         ("on the remote, not here yet", result.incoming, "gitml pull"),
-        ("without bytes in any store", result.missing, "gitml push in the clone that registered it, unless it was purged"),
+        (
+            "without bytes in any store",
+            result.missing,
+            "gitml push in the clone that registered it, unless it was purged",
+        ),
     ):
         if refs:
             out.line(Styled(title, Style.WARN), Styled(f"  ({hint})", Style.DIM))

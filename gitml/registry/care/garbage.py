@@ -18,6 +18,7 @@ from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.reference import AssetRef
 from gitml.registry.care.stored import open_store_named
+from gitml.registry.resolve import LATEST
 from gitml.registry.sent import forget_sent
 from gitml.registry.snapshot import POINTER_FILE
 from gitml.registry.stores import EMBEDDED
@@ -166,11 +167,13 @@ def version_key(ws: Workspace, ref: str) -> RootKey:
             hint="gitml store du",
         )
     try:
-        version = Version.parse(parsed.selector)
-    except InvalidInput as error:
+        version = None if parsed.selector == LATEST else Version.parse(parsed.selector)
+    except InvalidInput:
+        version = None
+    if version is None:
         raise UsageError(
             f"{ref}: {parsed.selector} is no version", code="not-a-version", hint="gitml store du"
-        ) from error
+        )
     asset = AssetId(type=parsed.type, name=parsed.name)
     return ws.stores(ws.config).key(VersionId(asset=asset, version=version))
 

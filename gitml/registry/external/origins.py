@@ -94,14 +94,12 @@ class Origins:
             UsageError: The extra that brings its client is not installed.
         """
         if location not in self._open:
-            options = (
-                None if location.kind in (SourceKind.FOLDER, SourceKind.WEB) else self._options(location)
-            )
+            options = None if location.kind is SourceKind.FOLDER else self._options(location)
             self._open[location] = open_origin(location, options=options, cache=self._cache)
         return self._open[location]
 
     def _options(self, location: SourceUrl) -> RemoteOptions:
-        name = self._holder(location)
+        name = None if location.kind is SourceKind.WEB else self._holder(location)
         if name is None:
             return self._stores.settings.options(EXTERNAL)
         options, endpoint = self._stores.settings.options(name), self._stores.endpoint(name)
