@@ -111,6 +111,7 @@ class Stores:
 
         Raises:
             IntegrityError: Something is wrong; `context["faults"]` lists all of it.
+            StoreUnavailable: It holds nothing at all, and versions that should be in it are registered.
             UsageError: A malformed part or time.
         """
         return _stored.verify(self._ws, name, part=part, within=within)

@@ -50,6 +50,7 @@ DEFAULT = DEFAULT_STORE
 EMBEDDED = EMBEDDED_STORE
 PURGED = "purged"
 """Code of errors about contents that were purged."""
+_EMPTY = "store-empty"
 
 
 class StoreSet:
@@ -335,6 +336,7 @@ class StoreSet:
 
         Raises:
             NotFound: Neither store has that version.
+            StoreUnavailable: The configured store holds nothing at all, as where it is not mounted.
             IntegrityError: The store has other contents under that version.
         """
         key = self.key(pointer.id)
@@ -363,10 +365,12 @@ class StoreSet:
             )
         return store, root
 
-    def _absent(self, store: Store, pointer: Pointer) -> NotFound:
+    def _absent(self, store: Store, pointer: Pointer) -> GitMLError:
         """What is said of a version that its store does not keep."""
         id_, name = pointer.id, pointer.contents.store
         context = {"ref": str(id_), "store": name}
+        if not store.has_anything():
+            return self.empty(name, f"gitml push in the clone that registered {id_}")
         if store.has_purged(pointer.contents.digest):
             return NotFound(
                 f"the contents of {id_} were purged from the store {name}, on purpose and for good",
@@ -377,15 +381,18 @@ class StoreSet:
         return NotFound(
             f"the store {name} ({self.location(name)}) has no bytes of {id_}",
             code="bytes-not-here",
-            hint=f"{self._mounting(store)}gitml push in the clone that registered it",
+            hint="gitml push in the clone that registered it",
             context=context,
         )
 
-    def _mounting(self, store: Store) -> str:
-        """The first thing to do about a folder that holds nothing at all."""
-        if not isinstance(store.medium, _folder.FolderMedium) or store.medium.head(layout.MARKER) is not None:
-            return ""
-        return f"mount {store.url}, if it is a share; or "
+    def empty(self, name: str, otherwise: str) -> StoreUnavailable:
+        """What is said of a store that holds nothing, where something is looked for."""
+        return StoreUnavailable(
+            f"the store {name} ({self.location(name)}) holds nothing at all",
+            code=_EMPTY,
+            hint=f"mount it; where nothing was ever written to it, {otherwise}",
+            context={"store": name},
+        )
 
     def missing(self, pointer: Pointer, *, shared: bool) -> list[str]:
         """What keeps the pointer's bytes from being whole in a store; empty when they are.
@@ -406,9 +413,9 @@ class StoreSet:
                     return [f"{pointer.id} is in this clone's embedded store only"]
                 root = found
             return store.missing(root)
-        except (AccessDenied, StoreUnavailable):
-            raise
         except GitMLError as error:
+            if isinstance(error, AccessDenied | StoreUnavailable) and error.code != _EMPTY:
+                raise
             return [error.message]
 
     def holds(self, pointer: Pointer, *, shared: bool = False) -> bool:

@@ -319,6 +319,12 @@ class Store:
         """The root of a version, None where the store does not hold it."""
         return root_at(self.medium, key.name)
 
+    def has_anything(self) -> bool:
+        """Whether anybody ever wrote here; False as well where a file system is not mounted."""
+        if self.medium.head(layout.MARKER) is not None:
+            return True
+        return next(iter(self.medium.list(layout.ROOTS)), None) is not None
+
     def has_purged(self, tree: Digest) -> bool:
         """Whether a tree was purged from here, and is refused from then on."""
         return self.medium.head(layout.purged_name(tree.hex)) is not None

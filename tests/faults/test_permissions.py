@@ -177,8 +177,17 @@ def test_no_git(world: World, runner: Runner, tmp_path: Path) -> None:
 def test_no_store(world: World, runner: Runner) -> None:
     """The store's folder is gone, as when a mount is missing."""
     shutil.move(world.store, world.base / "elsewhere")
-    for line in (["get", "models/digits@1", "-o", str(world.base / "x")], ["verify", "--all"]):
-        ended = runner.run(world.ada.folder, *line)
-        assert_refused(printed(ended.status, ended.stdout, ended.stderr), (4, 6, 7))
+    for mounted in (False, True):
+        for line in (
+            ["get", "models/digits@1", "-o", str(world.base / "x")],
+            ["verify"],
+            ["store", "verify"],
+        ):
+            ended = runner.run(world.ada.folder, *line)
+            assert_refused(printed(ended.status, ended.stdout, ended.stderr), 7, "holds nothing at all")
+            assert "mount it" in ended.stderr
+        if not mounted:
+            world.store.mkdir()  # the folder that something is to be mounted at
+    world.store.rmdir()
     shutil.move(world.base / "elsewhere", world.store)
     assert runner.run(world.ada.folder, "verify", "--all").status == 0

@@ -70,6 +70,7 @@ def test_a_digest_alone_gives_no_bytes(tmp_path: Path, store: str) -> None:
     init(theirs, store=str(team.store if store == "the same" else tmp_path / "store"))
     git(tmp_path, "init", "--quiet", "--bare", str(tmp_path / "r.git"))
     eve = Member(theirs)
+    eve.registry.register("models/own", write(tmp_path / "own", {"a": "a"}))
     eve.git("remote", "add", "origin", str(tmp_path / "r.git"))
     planted(eve, pointer)
     for verb in (

@@ -200,9 +200,9 @@ def test_a_store_that_moved_is_not_trusted(team: Team, machine: Path) -> None:
     store = f"{team.remote.as_uri()}//default"
     assert store in str(caught.value.hint)
     assert Registry(needed=False).stores.trust(store).location == str(team.base / "evil")
-    with pytest.raises(NotFound) as empty:
+    with pytest.raises(StoreUnavailable) as empty:
         gitml.get(ref, "model")
-    assert empty.value.code == "bytes-not-here"
+    assert empty.value.code == "store-empty"
 
 
 def test_a_relative_store_means_nothing_at_a_url(

@@ -10,7 +10,7 @@ from support.cli import run
 from support.team import git, read, write
 
 from gitml.api import Registry, init
-from gitml.errors import AccessDenied, InvalidInput, NotFound, PolicyRefused, StoreUnavailable, UsageError
+from gitml.errors import AccessDenied, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.config import Config
 
 HEAD = "schema: gitml/config/v1\nregistry: 6c1d0b9e-0000-4000-8000-000000000001\ndefault_branch: main\n"
@@ -145,7 +145,7 @@ def test_a_share_that_is_not_mounted_is_not_written_to(what: str, ours: Path, tm
         assert "gitml store trust archive" in (caught.value.hint or "")
     assert (git(ours, "rev-parse", "HEAD"), what == "empty") == (before, (tmp_path / "archive").exists())
     assert list(tmp_path.glob("archive/*")) == []
-    with pytest.raises(NotFound) as missing:
+    with pytest.raises(StoreUnavailable) as missing:
         Registry(ours).get("datasets/x", tmp_path / "out")
     assert (missing.value.hint or "").startswith("mount ")
     assert Registry(ours).register("models/m", str(data)).store == "default"

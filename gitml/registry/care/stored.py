@@ -175,6 +175,8 @@ def verify(
     limits = Limits.parse(part, within)
     chosen, store = open_store_named(ws.stores(ws.config), name)
     report = verify_store(store, share=limits.share(ws, "objects", store), progress=ws.progress)
+    if not report.objects and _is_needed(ws, chosen) and not store.has_anything():
+        raise ws.stores(ws.config).empty(chosen, "gitml push")
     counts = {
         "read_bytes": report.read_bytes,
         "covered_bytes": report.covered_bytes,
@@ -201,6 +203,13 @@ def verify(
         complete=report.is_complete,
         part=part,
     )
+
+
+def _is_needed(ws: Workspace, store: str) -> bool:
+    """Whether a version of HEAD is in that store."""
+    snapshot = ws.head()
+    found = snapshot.pointers(snapshot.ids(), {})  # one that is malformed says nothing
+    return any(one.contents.store == store for one in found.values())
 
 
 def du(ws: Workspace, name: str | None = None) -> DiskUsage:
