@@ -28,6 +28,7 @@ from gitml.errors import (
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
+from gitml.model.shown import size
 from gitml.store.formats.manifest import Manifest
 from gitml.store.formats.pack import Footer, PackRef
 from gitml.store.formats.root import Root, RootKey, encode_root
@@ -35,7 +36,7 @@ from gitml.store.formats.wire import needs_newer
 from gitml.store.media import layout
 from gitml.store.media.cache import Cache, CachedMedium, Kind, cache_for
 from gitml.store.media.cache_options import CacheOptions
-from gitml.store.media.medium import Medium, PutOutcome, flight_of
+from gitml.store.media.medium import HasRoom, Medium, PutOutcome, flight_of
 from gitml.store.media.objects import CountedMedium, condemned_names
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote_options import RemoteOptions
@@ -161,6 +162,7 @@ class Store:
         started = Moment()
         totals = source.totals()
         files, size_bytes = totals if totals is not None else (None, None)
+        _warn_of_room(self.medium, size_bytes, progress)
         progress.begin("Storing", total_bytes=size_bytes, total_files=files)
         try:
             medium = CountedMedium(self.medium)
@@ -441,6 +443,16 @@ def _earlier_trees(
     for root in roots:
         with contextlib.suppress(NotFound, IntegrityError, InvalidInput):
             yield EarlierTree(medium, root, condemned)
+
+
+def _warn_of_room(medium: Medium, size_bytes: int | None, progress: Progress) -> None:
+    """Say before any work that the contents are larger than the room for them; most may be stored already."""
+    free = medium.free_bytes() if isinstance(medium, HasRoom) else None
+    if free is not None and size_bytes is not None and size_bytes > free:
+        progress.note(
+            f"warning: the contents have {size(size_bytes)}, and {medium.url} has room for {size(free)}: "
+            "it will not do unless they are stored already, or shrink"
+        )
 
 
 def _root(manifest: Manifest, manifest_hex: str) -> Root:

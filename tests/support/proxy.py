@@ -84,7 +84,7 @@ class Proxy:
         with self._lock:
             left, self._open = self._open, set()
         for connection in left:
-            _close(connection)
+            close_now(connection)
 
     def count(self, verb: bytes = b"", path: bytes = b"") -> int:
         """Requests that were seen."""
@@ -96,7 +96,7 @@ class Proxy:
         with self._lock:
             left, self._open = self._open, set()
         for connection in left:
-            _close(connection)  # wakes whoever reads from it
+            close_now(connection)  # wakes whoever reads from it
 
     def heal(self) -> None:
         """Let new connections through again."""
@@ -112,12 +112,12 @@ class Proxy:
             except OSError:
                 return
             if self._severed:
-                _reset(client)
+                reset_now(client)
                 continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                _reset(client)
+                reset_now(client)
                 continue
             with self._lock:
                 self._open |= {client, server}
@@ -206,8 +206,8 @@ class Link:
     is_half_open: bool = False
 
     def end(self, *, reset: bool = False) -> None:
-        (_reset if reset else _close)(self.client)
-        _close(self.server)
+        (reset_now if reset else close_now)(self.client)
+        close_now(self.server)
 
     def drain(self) -> None:
         """Read what the client still sends, so that it gets to read the answer."""
@@ -217,13 +217,13 @@ class Link:
         self.end()
 
 
-def _close(connection: socket.socket) -> None:
+def close_now(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
 
 
-def _reset(connection: socket.socket) -> None:
+def reset_now(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RD)  # wakes a thread that reads from it, and would keep it open

@@ -125,9 +125,12 @@ class AzureClient:
         self, key: str, start: int, end: int | None, pin: Pin | None = None
     ) -> AsyncIterator[Reply]:
         length = None if end is None else end - start
-        stream = await self._blob(key).download_blob(
-            start if start or length is not None else None, length, max_concurrency=1, **_pinned(pin)
-        )
+        try:
+            stream = await self._blob(key).download_blob(
+                start if start or length is not None else None, length, max_concurrency=1, **_pinned(pin)
+            )
+        except ValueError as error:  # headers that do not go with what was asked for
+            raise sdk.IncompleteReadError(f"that is not the answer: {error}") from error
         span: str = stream.properties.content_range or ""
         whole = int(span.rpartition("/")[2]) if "/" in span else stream.size
 

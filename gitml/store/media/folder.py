@@ -51,6 +51,14 @@ class FolderMedium:
         """The folder's absolute path."""
         return str(self.path)
 
+    def free_bytes(self) -> int | None:
+        """See :class:`gitml.store.media.medium.HasRoom`."""
+        for folder in (self.path, *self.path.parents):
+            with contextlib.suppress(OSError):
+                disk = os.statvfs(folder)
+                return disk.f_bavail * disk.f_frsize
+        return None
+
     def head(self, name: str) -> int | None:
         check_object_name(name)
         try:

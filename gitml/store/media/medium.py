@@ -84,6 +84,14 @@ class ReadsInto(Protocol):
 
 
 @runtime_checkable
+class HasRoom(Protocol):
+    """A medium that knows how much more it can hold."""
+
+    def free_bytes(self) -> int | None:
+        """Room for this user's objects; None where that cannot be told."""
+
+
+@runtime_checkable
 class HasCredentials(Protocol):
     """A medium that somebody has to be allowed to use."""
 
