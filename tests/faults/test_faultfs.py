@@ -67,6 +67,7 @@ def tried(template: Template, operation: Operation, strike: Strike) -> None:
         allowed = TRUTHFUL | ({4} if strike.kind in (Kind.ABSENT, Kind.STALE) else set())
         assert error.exit_code in allowed, f"exit {error.exit_code}: {error.message}"
         assert error.message and "\n" not in error.message
+        assert error.hint, f"nothing is said to do: {error.message}"
     else:
         operation.goal(case)
     line.settle()

@@ -37,8 +37,8 @@ from gitml.store.store import Store
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 SAMPLE = 12
 FLAVOURS = ("moto", BY_SDK, "azurite")
-TIMEOUT_S, STALL_S = 1.5, 0.5
-TIME_CAP_S = 30.0
+TIMEOUT_S, STALL_S = 4.0, 1.5
+TIME_CAP_S = 60.0
 """Of one operation: the calls that fail share an outage, and most operations have some work after it."""
 
 
@@ -131,7 +131,8 @@ def tried(site: Site, name: str, strike: Strike) -> None:
             assert error.exit_code in allowed, f"exit {error.exit_code}: {error.message}"
             assert error.message and "\n" not in error.message and error.hint
             assert kind not in HARMLESS, f"it was noticed: {error.message}"
-            assert kind not in PASSING or strike.sticky, f"once was too often: {error.message}"
+            renews = kind is not Kind.EXPIRED or site.server != "azurite"  # an account key is never renewed
+            assert kind not in PASSING or strike.sticky or not renews, f"once was too often: {error.message}"
         else:
             operation.goal(case)
         assert time.monotonic() - began_s < TIME_CAP_S
@@ -197,5 +198,5 @@ def test_every_point(flavour: str, name: str, site_on: Callable[[str], Site]) ->
 
 
 def test_every_kind_of_the_plan_is_here() -> None:
-    """27 kinds, and throttling in two ways."""
-    assert len(Kind) + len(IMPOSSIBLE) >= 27
+    """27 kinds; throttling, and credentials that hold no longer, each in two ways."""
+    assert len(Kind) - 2 + len(IMPOSSIBLE) == 27

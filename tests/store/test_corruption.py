@@ -164,6 +164,21 @@ def test_one_damaged_chunk_spoils_only_the_files_that_use_it() -> None:
     assert {(fault.object, fault.path) for fault in faults} == {(pack, "a"), (pack, "b/c")}
 
 
+def harmed(body: bytes, generator: random.Random) -> bytes:
+    """A bit flipped, a sector zeroed or of noise, an end cut off, or garbage behind it."""
+    at = generator.randrange(len(body))
+    match generator.randrange(5):
+        case 0:
+            return body[:at] + bytes([body[at] ^ 1 << generator.randrange(8)]) + body[at + 1 :]
+        case 1:
+            return body[:at] + bytes(len(body[at : at + 512])) + body[at + 512 :] + b"\0" * (not body[at])
+        case 2:
+            return body[:at] + generator.randbytes(len(body[at : at + 512])) + body[at + 512 :]
+        case 3:
+            return body[:at]
+    return body + generator.randbytes(generator.randint(1, 600))
+
+
 def sampled(seed: int, count: int) -> None:
     generator = random.Random(seed)
     medium = MemoryMedium()
@@ -177,9 +192,7 @@ def sampled(seed: int, count: int) -> None:
     refused = 0
     for _ in range(count):
         name = generator.choice(names)
-        body = bytearray(medium.get(name))
-        body[generator.randrange(len(body))] ^= 1 << generator.randrange(8)
-        altered = Altered(medium, name, bytes(body))
+        altered = Altered(medium, name, harmed(medium.get(name), generator))
         refused += expect_right_or_refused(altered, root, tree, generator.choice(list(READS)))
         assert verify_store(Store(altered)).faults
     assert refused > count // 2
@@ -191,7 +204,7 @@ def test_random_damage_to_a_store_as_it_is_written() -> None:
 
 @pytest.mark.nightly
 def test_much_random_damage_to_a_store_as_it_is_written() -> None:
-    sampled(8, 6000)
+    sampled(8, 10_000)
 
 
 def single(crafted: Crafted, body: bytes, runs: list, packs: list, **changes: object) -> TreeReader:

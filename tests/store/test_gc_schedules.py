@@ -1,7 +1,7 @@
 """Collectors against writers in any order: what was claimed stays whole.
 
-Each case is one order, drawn from a seed, in which writers, a person who lets versions go, one who repacks or purges,
-and collectors whose clocks disagree make their calls of the store one at a time. Afterwards every version that was
+Each case is one order, drawn from a seed, in which writers, readers, a person who lets versions go, one who repacks
+or purges, and collectors whose clocks disagree make their calls of the store one at a time. Afterwards every version that was
 acknowledged reads back. The cases with a fault built in show that the test can tell.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from support.schedule import InlinePool, PausingMedium, Schedule
 from support.store import MadeSource, key, noise, reachable
 
-from gitml.errors import GitMLError, IntegrityError, StoreUnavailable
+from gitml.errors import GitMLError, IntegrityError, NotFound, StoreUnavailable
 from gitml.store import store as store_room
 from gitml.store.care import garbage, marking
 from gitml.store.care.condemned import read_runs
@@ -57,6 +57,7 @@ class World:
     actors: dict[str, Callable[[], None]] = field(default_factory=dict)
     collected: int = 0
     repacked: int = 0
+    pulled: int = 0
     purged: bool = False
 
     def __post_init__(self) -> None:
@@ -80,6 +81,28 @@ class World:
             if isinstance(answer, Claimed):
                 self.claimed[version] = contents
             return
+
+    def pull(self) -> None:
+        """Read every version there is: what is claimed reads back, if need be from the layout that replaced it."""
+        for version in list(self.claimed):
+            for _ in range(8):
+                try:
+                    root = self.store.root(version)
+                    if root is None:
+                        break
+                    tree = self.store.tree(root)
+                    found = {
+                        entry.path: b"".join(map(bytes, parts))
+                        for entry, parts in tree.stream(tree.entries())
+                    }
+                except (IntegrityError, NotFound):
+                    continue
+                assert found == self.claimed.get(version, found), f"{version.name} was read wrongly"
+                self.pulled += 1
+                break
+            else:
+                assert version not in self.claimed, f"{version.name} cannot be read"
+            assert root is not None or version not in self.claimed, f"{version.name} is not there"
 
     def forget(self, version: RootKey) -> None:
         self.claimed.pop(version, None)
@@ -166,6 +189,8 @@ def prepare(seed: int, *, repacks: bool = False) -> World:
         world.actors["repacker"] = world.repack
     for number in range(world.random.randint(1, 3)):
         world.actors[f"collector{number}"] = collector(world.random.randint(1, 2))
+    if seed % 2:
+        world.actors["reader"] = world.pull
     return world
 
 
@@ -204,13 +229,14 @@ def settle(world: World) -> None:
 
 @pytest.mark.parametrize("block", range(6))
 def test_nothing_claimed_is_lost(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    collected = repacked = 0
+    collected = repacked = pulled = 0
     for seed in range(block * PLAIN // 6, (block + 1) * PLAIN // 6):
         world = play(seed, monkeypatch)
         settle(world)
         collected += world.collected
         repacked += world.repacked
-    assert collected > 20 and repacked > 20, "there has to be something to do"
+        pulled += world.pulled
+    assert min(collected, repacked, pulled) > 20, "there has to be something to do"
 
 
 @pytest.mark.parametrize("seed", LOST)

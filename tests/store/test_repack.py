@@ -168,8 +168,9 @@ def test_a_damaged_chunk_stops_it_before_any_version_changes(store: Store, mediu
     data[100] ^= 1
     medium.put(name, [data])
     roots = {version: store.root(key(version)) for version in made}
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError) as caught:
         run(store)
+    assert name in caught.value.message and caught.value.hint
     assert {version: store.root(key(version)) for version in made} == roots
 
 

@@ -133,7 +133,7 @@ def there_again(case: Case) -> None:
 def read(case: Case) -> None:
     found = case.store.root(key("2"))
     if found is None:
-        raise NotFound("the store has no bytes of models/digits@2")
+        raise NotFound("the store has no bytes of models/digits@2", hint="push them")
     tree = case.store.tree(found)
     got = {entry.path: b"".join(map(bytes, parts)) for entry, parts in tree.stream(tree.entries())}
     assert got == TWO

@@ -27,6 +27,7 @@ READS = frozenset({"head", "get", "list"})
 WRITES = frozenset({"put", "create", "delete"})
 BODIES = frozenset({"put", "create"})
 ALL = READS | WRITES
+_SILENCE_S = 6.0
 _BODY_HEADERS = ("content-length", "transfer-encoding", "connection")
 _ITEM = re.compile(rb"<Contents>.*?</Contents>|<Blob>.*?</Blob>", re.DOTALL)
 _NAME = re.compile(rb"<(?:Key|Name)>(.*?)</(?:Key|Name)>", re.DOTALL)
@@ -70,18 +71,18 @@ class Kind(Enum):
 
 
 IMPOSSIBLE = {"the reply to the end of a multipart upload is lost": "no request of one is ever made"}
-"""Of the 27 kinds, the one that cannot be had; an upload that arrives in part is `PARTIAL`. Throttling counts once."""
+"""Of the 27 kinds, the one that cannot be had; an upload that arrives in part is `PARTIAL`."""
 
 PASSING = frozenset(
     {Kind.BEFORE, Kind.AFTER, Kind.TIMEOUT, Kind.RESET, Kind.THROTTLED, Kind.BUSY, Kind.EXPIRED, Kind.CONFLICT,
-     Kind.OWN_WRITE, Kind.TRUNCATED, Kind.EXTRA, Kind.WRONG_RANGE, Kind.DUPLICATED, Kind.PARTIAL, Kind.HANG}
+     Kind.OWN_WRITE, Kind.TRUNCATED, Kind.WRONG_RANGE, Kind.DUPLICATED, Kind.PARTIAL, Kind.HANG}
 )  # fmt: skip
 """Kinds of which one alone must not be noticed."""
 
 HARMLESS = frozenset({Kind.ETAG, Kind.SKEWED, Kind.LIST_MESS, Kind.DUPLICATED})
 """Kinds that must never be noticed, however often they come."""
 
-LIES = frozenset({Kind.ABSENT, Kind.FLIPPED, Kind.STALE, Kind.WRONG_SIZE})
+LIES = frozenset({Kind.ABSENT, Kind.EXTRA, Kind.FLIPPED, Kind.STALE, Kind.WRONG_SIZE})
 """Kinds that say something wrong about an object, and no error."""
 
 REFUSALS: dict[Kind, dict[str, tuple[int, str]]] = {
@@ -127,6 +128,40 @@ class Reply:
     announced: int | None = None
 
 
+@dataclass(frozen=True)
+class Request:
+    """A request as the client sent it, which may be made again when the client is long gone."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def forward(self, port: int) -> Reply:
+        """Make it, and give the reply."""
+        with contextlib.closing(self._begun(port, len(self.body))) as upstream:
+            upstream.send(self.body)
+            answer = upstream.getresponse()
+            return Reply(answer.status, list(answer.getheaders()), answer.read())
+
+    def begin(self, port: int, size: int) -> None:
+        """Let the server see a part of an upload of that size, and the end of the connection."""
+        with contextlib.suppress(OSError), contextlib.closing(self._begun(port, size)) as upstream:
+            upstream.send(self.body)
+            upstream.sock.shutdown(socket.SHUT_WR)
+
+    def _begun(self, port: int, size: int) -> http.client.HTTPConnection:
+        upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        upstream.putrequest(self.method, self.path, skip_host=True, skip_accept_encoding=True)
+        for key, value in self.headers:
+            if key.lower() not in (*_BODY_HEADERS, "expect"):
+                upstream.putheader(key, value)
+        if self.method == "PUT" or size:
+            upstream.putheader("Content-Length", str(size))
+        upstream.endheaders()
+        return upstream
+
+
 class Wire:
     """See the module; a context manager.
 
@@ -142,7 +177,7 @@ class Wire:
         self.strike: Strike | None = None
         self.struck = 0
         self.log: list[tuple[str, str]] = []
-        self._target, self._scheme, self._truth = target_port, scheme, truth
+        self.target, self._scheme, self._truth = target_port, scheme, truth
         self._above, self._prefix = above + prefix, prefix
         self._lock = threading.RLock()
         self._late: list[tuple[int, Callable[[], object]]] = []
@@ -210,7 +245,7 @@ class Wire:
         if kind in (Kind.RESET, Kind.PARTIAL):
             return None
         if kind is Kind.TIMEOUT:
-            self.closed.wait(3)
+            self.closed.wait(_SILENCE_S)
             return None
         if kind is Kind.REORDERED:
             self._later(forward)
@@ -342,12 +377,13 @@ class _Handler(BaseHTTPRequestHandler):
         kind = self.owner.begin(call, name)
         size = int(self.headers.get("Content-Length") or 0)
         if kind is Kind.PARTIAL:
-            self.rfile.read(size // 2)
-            self._partly(size)
+            part = self.rfile.read(size // 2)
+            Request(self.command, self.path, list(self.headers.items()), part).begin(self.owner.target, size)
             self._drop()
             return
         body = self.rfile.read(size)
-        found = self.owner.answer(kind, call, name, lambda: self._forward(body))
+        request = Request(self.command, self.path, list(self.headers.items()), body)
+        found = self.owner.answer(kind, call, name, lambda: request.forward(self.owner.target))
         if found is None:
             self._drop()
             return
@@ -375,31 +411,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._drop()
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815 - names of the library
-
-    def _forward(self, body: bytes) -> Reply:
-        upstream = http.client.HTTPConnection("127.0.0.1", self.owner._target, timeout=30)
-        with contextlib.closing(upstream):
-            self._send_head(upstream, len(body))
-            upstream.send(body)
-            answer = upstream.getresponse()
-            return Reply(answer.status, list(answer.getheaders()), answer.read())
-
-    def _partly(self, size: int) -> None:
-        """Let the server see a part of the upload, and the end of the connection."""
-        upstream = http.client.HTTPConnection("127.0.0.1", self.owner._target, timeout=30)
-        with contextlib.closing(upstream), contextlib.suppress(OSError):
-            self._send_head(upstream, size)
-            upstream.send(bytes(size // 2))
-            upstream.sock.shutdown(socket.SHUT_WR)
-
-    def _send_head(self, upstream: http.client.HTTPConnection, size: int) -> None:
-        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for key, value in self.headers.items():
-            if key.lower() not in (*_BODY_HEADERS, "expect"):
-                upstream.putheader(key, value)
-        if self.command == "PUT" or size:
-            upstream.putheader("Content-Length", str(size))
-        upstream.endheaders()
 
     def _drop(self) -> None:
         self.close_connection = True

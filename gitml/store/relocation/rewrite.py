@@ -23,6 +23,7 @@ from gitml.store.formats.wire import StoredObject
 from gitml.store.media import layout
 from gitml.store.media.medium import Medium
 from gitml.store.media.objects import condemned_names, put_named
+from gitml.store.read.naming import naming
 from gitml.store.read.packs import PackBody, PackReader, known_footer
 from gitml.store.relocation.relocate import load_manifest, load_segment, used_objects
 from gitml.store.write.dedup import KnownChunks
@@ -179,20 +180,21 @@ class Relayout:
         payload, footer = split_pack(self._medium.get(name), use.pack.id, name)
         body = PackBody(name, known_footer(footer), [(0, payload)])
         places = array("Q", [NOWHERE]) * footer.chunks
-        for number, flag in enumerate(use.wanted):
-            if not flag:
-                continue
-            chunk = footer.place(number)
-            place = self._known.get(chunk.id)
-            if place is None:
-                body.chunk(number)  # compares it with its id
-                # A copy, so that a few chunks do not keep their whole pack in memory.
-                stored = bytes(payload[chunk.start : chunk.end])
-                place = self._packs.add(chunk.id, stored, chunk.codec, chunk.raw_bytes)
-                self._known.add(chunk.id, place)
-                while self._packs.held_bytes > _HELD_BYTES and self._packs.settle(wait=True):
-                    pass
-            places[number] = place
+        with naming("", name):
+            for number, flag in enumerate(use.wanted):
+                if not flag:
+                    continue
+                chunk = footer.place(number)
+                place = self._known.get(chunk.id)
+                if place is None:
+                    body.chunk(number)  # compares it with its id
+                    # A copy, so that a few chunks do not keep their whole pack in memory.
+                    stored = bytes(payload[chunk.start : chunk.end])
+                    place = self._packs.add(chunk.id, stored, chunk.codec, chunk.raw_bytes)
+                    self._known.add(chunk.id, place)
+                    while self._packs.held_bytes > _HELD_BYTES and self._packs.settle(wait=True):
+                        pass
+                places[number] = place
         return places
 
     def _moved(self, segment: Segment, *, has_to: bool = False) -> StoredObject | None:
