@@ -185,6 +185,7 @@ _RULES: Final[tuple[tuple[str, type[GitMLError], str, str | None], ...]] = (
             r"unable to stream [0-9a-f]{40,64}\b",
             r"could not read [0-9a-f]{40,64}\b",
             r"has null sha1",
+            r"not a valid (commit|object) name [0-9a-f]{40,64}\b",
         ),
         IntegrityError,
         "git-object",

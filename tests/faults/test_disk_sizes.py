@@ -24,7 +24,7 @@ from gitml.store.store import Store
 SEED = os.environ.get("GITML_TEST_SEED", "1")
 KIB, MIB = 1 << 10, 1 << 20
 LARGE = {f"{number}.bin": random.Random(number).randbytes(6 * MIB) for number in range(4)}
-MANY = {f"{number:04}.txt": random.Random(number).randbytes(200) for number in range(3000)}
+MANY = {f"{number:04}.txt": random.Random(number).randbytes(200) for number in range(1000)}
 
 Mount = Callable[[int], Path]
 
@@ -171,7 +171,7 @@ def in_temp(bench: Bench, limit_bytes: int) -> None:
 PLACES: dict[str, tuple[Callable[[Bench, int], None], int]] = {
     "store": (in_store, MIB),
     "repository": (in_repository, MIB),
-    "cache": (in_cache, 8 * KIB),
+    "cache": (in_cache, 4 * KIB),
     "temp": (in_temp, 4 * KIB),
 }
 """Where the disk is, and the step between two of its sizes: the caches' lists and git's temporary files are small."""

@@ -37,6 +37,7 @@ _NOT_AWS: Final = (
     "check the network and run the command again; where the bucket is not on AWS, set AWS_ENDPOINT_URL"
 )
 _ABSENT: Final = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
+_WORDLESS: Final = {"400", "403"}
 _EXISTS: Final = {"PreconditionFailed", "412"}
 _EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
 _NO_SPACE: Final = {"QuotaExceeded", "InsufficientStorage", "507", "XMinioStorageFull", "EntityTooLarge"}
@@ -147,7 +148,14 @@ class S3Client:
             await self._note_credentials()
 
     async def head(self, key: str, pin: Pin | None = None) -> Held:
-        answer = await self._call("head_object", Key=key, **_pinned(pin))
+        try:
+            answer = await self._call("head_object", Key=key, **_pinned(pin))
+        except Exception as error:
+            if not _is_wordless(error):
+                raise
+            # The answer to a look has no words: a read tells what is wrong, credentials that expired for instance.
+            answer = await self._call("get_object", Key=key, **_pinned(pin))
+            answer["Body"].close()
         return Held(
             size_bytes=answer["ContentLength"],
             mark=answer.get("Metadata", {}).get(MARK),
@@ -233,10 +241,21 @@ class S3Client:
 
     def failure(self, error: Exception) -> Failure | None:
         """See :class:`gitml.store.media.remote.Client`."""
-        cause = error if isinstance(error, sdk.BotoCoreError | sdk.ClientError) else error.__cause__
+        cause = _cause(error)
         if isinstance(cause, sdk.ClientError):
             return _refusal(cause)
         return _trouble(cause if isinstance(cause, sdk.BotoCoreError) else error)
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """What the SDK raised, where s3fs made something else of it."""
+    return error if isinstance(error, sdk.BotoCoreError | sdk.ClientError) else error.__cause__
+
+
+def _is_wordless(error: Exception) -> bool:
+    """Whether a refusal has a number and no reason."""
+    cause = _cause(error)
+    return isinstance(cause, sdk.ClientError) and cause.response.get("Error", {}).get("Code") in _WORDLESS
 
 
 def _stay(context: dict[str, Any], **_: Any) -> None:
