@@ -29,7 +29,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -42,6 +42,14 @@ _LENGTH: Final = struct.Struct("<I")
 _BLOCK_ROWS: Final = 512
 _STEP_BYTES: Final = 256 << 10
 _NEVER: Final = -1
+
+
+class _HasPath(Protocol):
+    @property
+    def path(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_HasPath)
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
@@ -220,32 +228,37 @@ class FileCache:
             return False
 
 
+def beside(rows: Iterable[Row], others: Iterable[_T]) -> Iterator[tuple[Row | None, _T | None]]:
+    """Rows and what else has paths, by these; both in path order, and the one or the other may be missing."""
+    rest = iter(rows)
+    row = next(rest, None)
+    for other in others:
+        path = other.path
+        while row is not None and row.path < path:
+            yield row, None
+            row = next(rest, None)
+        if row is not None and row.path == path:
+            yield row, other
+            row = next(rest, None)
+        else:
+            yield None, other
+    while row is not None:
+        yield row, None
+        row = next(rest, None)
+
+
 def overlaid(rows: Iterable[Row], changed: Iterable[Row]) -> Iterator[Row]:
     """Rows with others in their place or between them; all in path order."""
-    rest = iter(changed)
-    new = next(rest, None)
-    for row in rows:
-        while new is not None and new.path < row.path:
-            yield new
-            new = next(rest, None)
-        if new is not None and new.path == row.path:
-            yield new
-            new = next(rest, None)
-        else:
-            yield row
-    if new is not None:
-        yield new
-        yield from rest
+    for row, new in beside(rows, changed):
+        found = row if new is None else new
+        if found is not None:
+            yield found
 
 
 def without(rows: Iterable[Row], gone: Iterable[Row]) -> Iterator[Row]:
     """Rows but those of some paths; both in path order."""
-    rest = iter(gone)
-    going = next(rest, None)
-    for row in rows:
-        while going is not None and going.path < row.path:
-            going = next(rest, None)
-        if going is None or going.path != row.path:
+    for row, going in beside(rows, gone):
+        if row is not None and going is None:
             yield row
 
 

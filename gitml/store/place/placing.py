@@ -24,7 +24,7 @@ import msgspec
 from gitml.errors import Busy, Conflict, GitMLError
 from gitml.model.progress import SILENT, Progress
 from gitml.store.media.medium import Buffer
-from gitml.store.place.filecache import FileCache, Row, overlaid, right_row, without
+from gitml.store.place.filecache import FileCache, Row, beside, overlaid, right_row, without
 from gitml.store.place.folders import Folders, NotAFolder, translated
 from gitml.store.place.planning import Blocked, PlacePlan, Replacement, parents, plan_placement, stamp_of
 from gitml.store.place.scanning import FolderState, scan
@@ -132,21 +132,13 @@ def _known(plan: PlacePlan, cache: FileCache) -> Iterator[Row]:
     return overlaid(cache.rows(), plan.learned) if plan.learned else cache.rows()
 
 
-def _intended(rows: Iterator[Row], entries: Iterable[FileEntry]) -> Iterator[Row]:
+def _intended(rows: Iterable[Row], entries: Iterable[FileEntry]) -> Iterator[Row]:
     """Rows that say what is about to be written, so that a run after a kill knows its own files."""
-    row = next(rows, None)
-    for entry in entries:
-        while row is not None and row.path < entry.path:
+    for row, entry in beside(rows, entries):
+        if entry is not None:
+            yield msgspec.structs.replace(row or Row(entry.path), pending=entry.digest)
+        elif row is not None:
             yield row
-            row = next(rows, None)
-        if row is not None and row.path == entry.path:
-            yield msgspec.structs.replace(row, pending=entry.digest)
-            row = next(rows, None)
-        else:
-            yield Row(entry.path, pending=entry.digest)
-    while row is not None:
-        yield row
-        row = next(rows, None)
 
 
 class _Remover:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gitml.errors import InvalidInput
-from gitml.store.place.filecache import FileCache, Row, right_row
+from gitml.store.place.filecache import FileCache, Row, beside, right_row
 from gitml.store.place.folders import Folders, NotAFolder, is_temporary, kind_of, translated
 from gitml.store.place.hashing import hash_file
 from gitml.store.read.entries import FileEntry
@@ -183,7 +183,7 @@ class _Planner:
 
     def write_all(self, wanted: Iterable[FileEntry], rows: Iterator[Row]) -> None:
         """Plan for a folder that does not exist."""
-        for row, entry in _beside(rows, wanted):
+        for row, entry in beside(rows, wanted):
             if entry is not None:
                 self._write(entry)
             elif row is not None:
@@ -191,7 +191,7 @@ class _Planner:
 
     def compare(self, folders: Folders, wanted: Iterable[FileEntry], rows: Iterator[Row]) -> None:
         """Plan for a folder that is there."""
-        for row, entry in _beside(rows, wanted):
+        for row, entry in beside(rows, wanted):
             if entry is not None:
                 self._judge(folders, entry, row)
             elif row is not None:
@@ -372,25 +372,6 @@ class _Planner:
             elif path not in gone and path not in self.leftovers:
                 return False
         return True
-
-
-def _beside(
-    rows: Iterator[Row], entries: Iterable[FileEntry]
-) -> Iterator[tuple[Row | None, FileEntry | None]]:
-    """Rows and files of a tree by their paths, both in path order; the one or the other may be missing."""
-    row = next(rows, None)
-    for entry in entries:
-        while row is not None and row.path < entry.path:
-            yield row, None
-            row = next(rows, None)
-        if row is not None and row.path == entry.path:
-            yield row, entry
-            row = next(rows, None)
-        else:
-            yield None, entry
-    while row is not None:
-        yield row, None
-        row = next(rows, None)
 
 
 def _lstat(folders: Folders, path: str) -> os.stat_result:

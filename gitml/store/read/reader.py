@@ -151,7 +151,7 @@ class TreeReader:
 
     def _passing(self, number: int) -> Segment:
         """A segment on the way through all of them, which is kept where all can be."""
-        if self.files <= self._kept_entries:
+        if self.files <= self._kept_entries or number in self._segments:
             return self.segment(number)
         return self._read_segment(self.manifest(), number)
 
@@ -277,13 +277,13 @@ class TreeReader:
         Raises:
             NotFound: The tree has no such file.
         """
-        number, at = 0, -1
+        number, at = -1, -1
         segment: Segment | None = None
         for entry in entries:
             at += 1
             if segment is None or at >= len(segment.paths) or segment.paths[at] != entry.path:
-                number = self._row_of(entry.path)
-                segment = self.segment(number)
+                before, number = number, self._row_of(entry.path)
+                segment = self._passing(number) if number > before else self.segment(number)
                 at = self._position(segment, entry.path)
             yield Located(entry=entry, runs=_runs(segment, at))
 
