@@ -387,10 +387,11 @@ class StoreSet:
 
     def empty(self, name: str, otherwise: str) -> StoreUnavailable:
         """What is said of a store that holds nothing, where something is looked for."""
+        first = "look at its URL" if "://" in self.location(name) else "mount it"
         return StoreUnavailable(
             f"the store {name} ({self.location(name)}) holds nothing at all",
             code=_EMPTY,
-            hint=f"mount it; where nothing was ever written to it, {otherwise}",
+            hint=f"{first}; where nothing was ever written to it, {otherwise}",
             context={"store": name},
         )
 

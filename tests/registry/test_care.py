@@ -153,8 +153,9 @@ def test_what_was_pushed_need_not_stay_in_the_embedded_store(team: Team) -> None
     ada = team.ada
     out = write(ada.folder.parent / "out", {"weights": bytes(range(256)) * 500})
     ada.registry.register("models/digits", out, offline=True)
-    with pytest.raises(PolicyRefused):
+    with pytest.raises(PolicyRefused) as refused:
         ada.registry.stores.forget("models/digits@1", store="embedded")
+    assert "gitml push" in (refused.value.hint or "")
     ada.registry.push()
     here = ada.folder / ".git/gitml"
     assert len(list((here / "sent").iterdir())) == 1

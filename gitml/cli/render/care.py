@@ -32,7 +32,7 @@ def forgotten(result: Forgotten, out: Printer) -> None:
     else:
         out.line(
             f"  {size(result.unique_bytes)} stored for it alone: "
-            "gitml store gc records that as dead, and two weeks later deletes it"
+            f"gitml store gc {result.store} records that as dead, and two weeks later deletes it"
         )
 
 

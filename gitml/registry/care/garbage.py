@@ -119,7 +119,9 @@ def forget(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool =
     name, opened = open_store_named(ws.stores(ws.config), store, asset_type=key.id.asset.type)
     root = _root_or_none(opened, key, name)
     if name != EMBEDDED or not _is_shared(ws, key.id):
-        refuse_named(ws, key.id)
+        refuse_named(
+            ws, key.id, hint="gitml push, after which another store has it" if name == EMBEDDED else None
+        )
     result = Forgotten(
         ref=key.id,
         store=name,
@@ -202,8 +204,13 @@ def _is_shared(ws: Workspace, id_: VersionId) -> bool:
     return all(ws.stores(one.config).holds(one.pointer(id_), shared=True) for one in snapshots)
 
 
-def refuse_named(ws: Workspace, id_: VersionId) -> None:
+def refuse_named(ws: Workspace, id_: VersionId, *, hint: str | None = None) -> None:
     """Refuse to let go what a branch still names.
+
+    Args:
+        ws: The registry.
+        id_: The version.
+        hint: What to do, where that is not to take it off the branches.
 
     Raises:
         PolicyRefused: A branch of this clone has the version's pointer.
@@ -213,7 +220,8 @@ def refuse_named(ws: Workspace, id_: VersionId) -> None:
         raise PolicyRefused(
             f"{id_} is still on {len(branches)} branch(es): {', '.join(branches[:5])}",
             code="still-named",
-            hint=f"git rm -r {id_.folder} on each of them, commit, push, and git fetch --prune; or gitml deprecate {id_}",
+            hint=hint
+            or f"git rm -r {id_.folder} on each of them, commit, push, and git fetch --prune; or gitml deprecate {id_}",
             context={
                 "ref": str(id_),
                 "branches": branches,
