@@ -198,26 +198,30 @@ class StoreSet:
         return _store.Store(checked_place(text, base, self._settings), jobs=self._jobs)
 
     def for_writing(self, name: str) -> Store:
-        """As :meth:`configured`; a folder that was a store when this clone wrote to it must be one still.
+        """As :meth:`configured`; see :meth:`refuse_gone`."""
+        store = self.configured(name)
+        self.refuse_gone(name, store.medium)
+        return store
+
+    def refuse_gone(self, name: str, medium: Medium) -> None:
+        """Refuse a folder that was a store when this clone wrote to it, and is none any more.
 
         What is written below the mount point of a share that is not mounted would be lost to everybody else.
 
         Raises:
-            StoreUnavailable: The folder is no store any more.
+            StoreUnavailable: It is gone.
         """
-        store = self.configured(name)
         if (
-            isinstance(store.medium, _folder.FolderMedium)
+            isinstance(medium, _folder.FolderMedium)
             and self._begun(name).exists()
-            and store.medium.head(layout.MARKER) is None
+            and medium.head(layout.MARKER) is None
         ):
             raise StoreUnavailable(
-                f"the store {name} is gone: this clone has written to {store.url}, where nothing is now",
+                f"the store {name} is gone: this clone has written to {medium.url}, where nothing is now",
                 code="store-gone",
                 hint=f"mount it; or, to begin it anew there: gitml store trust {name}",
-                context={"store": name, "location": store.url},
+                context={"store": name, "location": medium.url},
             )
-        return store
 
     def remember_written(self, store: Store) -> None:
         """Note that a store was begun at its place."""

@@ -9,7 +9,7 @@ import pytest
 from support.cli import run
 from support.team import git, read, write
 
-from gitml.api import Registry, init
+from gitml.api import Registry, doctor, init
 from gitml.errors import AccessDenied, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.config import Config
 
@@ -148,6 +148,8 @@ def test_a_share_that_is_not_mounted_is_not_written_to(what: str, ours: Path, tm
     with pytest.raises(StoreUnavailable) as missing:
         Registry(ours).get("datasets/x", tmp_path / "out")
     assert (missing.value.hint or "").startswith("mount ")
+    said = {check.name: check for check in doctor(ours).checks}["store archive"]
+    assert (said.health.value, said.error and said.error.code) == ("failed", "store-gone")
     assert Registry(ours).register("models/m", str(data)).store == "default"
     Registry(ours).register("datasets/x", str(data), offline=True)
     with pytest.raises(StoreUnavailable):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from gitml.errors import AccessDenied, GitMLError, NotFound
 from gitml.registry.places import refuse_unchecked
@@ -17,6 +18,8 @@ from gitml.store.media.folder import FolderMedium
 from gitml.store.media.identity import Identifies, Identity
 from gitml.store.media.layout import MARKER
 from gitml.store.media.medium import HasCredentials, Medium
+
+_DOCTOR: Final = "`gitml doctor`"
 
 
 def store_checks(stores: StoreSet) -> Iterator[Check]:
@@ -34,9 +37,11 @@ def store_checks(stores: StoreSet) -> Iterator[Check]:
         label = "store" if name == DEFAULT else f"store {name}"
         try:
             refuse_unchecked(stores.location(name), stores.settings)
-            yield _examined(label, stores.medium(name))
+            medium = stores.medium(name)
+            stores.refuse_gone(name, medium)
+            yield _examined(label, medium)
         except GitMLError as error:
-            yield failed(label, error)
+            yield _failed(label, error, error.message)
 
 
 def _examined(label: str, medium: Medium) -> Check:
@@ -45,17 +50,27 @@ def _examined(label: str, medium: Medium) -> Check:
     try:
         marked, refusals = _tried(medium)
     except GitMLError as error:
-        return replace(failed(label, error), found=error.message + who)
+        return _failed(label, error, error.message + who)
     if refusals:
         calls = ", ".join(dict.fromkeys(str(error.context.get("call", "a call")) for error in refusals))
         first = refusals[0]
         said = first.message.partition("; credentials: ")[0]  # who one is follows in more words
-        return replace(failed(label, first), found=f"refused were {calls}: {said}{who}")
+        return _failed(label, first, f"refused were {calls}: {said}{who}")
     if marked:
         allowed = "reading, listing and writing are allowed"
     else:
         allowed = "reading and listing are allowed; writing was not tried, for nothing was registered yet"
     return Check(name=label, health=Health.OK, found=f"{medium.url}: {allowed}{who}")
+
+
+def _failed(label: str, error: GitMLError, found: str) -> Check:
+    """A check that failed; nobody is sent to where they are."""
+    hint = (
+        None
+        if error.hint is None
+        else "; ".join(part for part in error.hint.split("; ") if _DOCTOR not in part)
+    )
+    return replace(failed(label, error), found=found, hint=hint)
 
 
 def _tried(medium: Medium) -> tuple[bool, list[AccessDenied]]:
@@ -99,7 +114,8 @@ def _who(medium: Medium) -> str:
     try:
         return _said(medium.identity())
     except GitMLError as error:
-        return f"; credentials: {error.message}"
+        # whoever has none is refused for the same reason, which is said there
+        return "" if error.code == "no-credentials" else f"; credentials: {error.message}"
 
 
 def _said(identity: Identity) -> str:
