@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers.running
 from servers.running import (
     AZURITE_ACCOUNT,
     NotInstalledError,
@@ -32,6 +33,7 @@ from servers.running import (
 )
 from support.remote import Place, place
 
+from gitml.errors import AccessDenied
 from gitml.store.media.medium import Medium
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote_options import RemoteOptions
@@ -179,35 +181,90 @@ def test_a_program_that_gives_credentials(s3: Place, tmp_path: Path, monkeypatch
     assert used(medium) == ("a credential process", "key ASIA…MPLE")
 
 
-@pytest.fixture
-def azurite_behind_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Azurite that takes tokens, known by a certificate that this test trusts."""
+def certificate(folder: Path) -> tuple[str, str]:
+    """A certificate that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        raise NotInstalledError("apt-get install openssl")
+    words = "req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=127.0.0.1"
+    subprocess.run(
+        ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return str(folder / "cert"), str(folder / "key")
+
+
+@contextmanager
+def running(folder: Path, port: int, *command: str) -> Iterator[None]:
+    process = spawn(command, folder, "log")
     try:
-        program = azurite_program()
-        if shutil.which("openssl") is None:
-            raise NotInstalledError("apt-get install openssl")
+        wait_until_ready(port, process, folder / "log")
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def installed(find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    try:
+        return find()
     except NotInstalledError as error:
         if os.environ.get("GITML_REQUIRE_SERVERS"):
             raise
         pytest.skip(str(error))
-    words = "req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=127.0.0.1"
-    subprocess.run(
-        ["openssl", *words.split(), "-addext", "subjectAltName=IP:127.0.0.1"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_s3_by_an_authority_of_ones_own(known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.session
+
+    cert, key = installed(lambda: certificate(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     port = free_port()
-    command = [
+    program = str(Path(servers.running.__file__).with_name("moto_atomic.py"))
+    words = (
+        sys.executable,
+        "-W",
+        "ignore",
+        program,
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-c",
+        cert,
+        "-k",
+        key,
+    )
+    with running(tmp_path, port, *words):
+        endpoint = f"https://127.0.0.1:{port}"
+        client = botocore.session.get_session().create_client(
+            "s3", endpoint_url=endpoint, region_name="us-east-1", verify=cert
+        )
+        client.create_bucket(Bucket="team-ml")
+        if known:
+            monkeypatch.setenv("AWS_CA_BUNDLE", cert)
+        medium = open_medium("s3://team-ml/a", options=RemoteOptions(endpoint_url=endpoint))
+        if known:
+            transfers(medium)
+            return
+        with pytest.raises(AccessDenied) as caught:
+            medium.get("packs/aa/one")
+        assert (caught.value.code, "AWS_CA_BUNDLE" in (caught.value.hint or "")) == ("tls", True)
+
+
+@pytest.fixture
+def azurite_behind_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Azurite that takes tokens, known by a certificate that this test trusts."""
+    program, cert, key = installed(lambda: (azurite_program(), *certificate(tmp_path)))
+    port = free_port()
+    words = (
         program, "--silent", "--disableTelemetry", "--inMemoryPersistence", "--skipApiVersionCheck", "--blobHost", "127.0.0.1",
-        "--blobPort", str(port), "--oauth", "basic", "--cert", str(tmp_path / "cert"), "--key", str(tmp_path / "key"),
-    ]  # fmt: skip
-    process = spawn(command, tmp_path, "log")
-    try:
-        wait_until_ready(port, process, tmp_path / "log")
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
+        "--blobPort", str(port), "--oauth", "basic", "--cert", cert, "--key", key,
+    )  # fmt: skip
+    with running(tmp_path, port, *words):
+        monkeypatch.setenv("SSL_CERT_FILE", cert)
         yield f"https://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def token(seconds: int, number: int) -> str:

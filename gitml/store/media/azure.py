@@ -328,7 +328,9 @@ def _trouble(error: BaseException) -> Failure | None:
         )
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientSSLError):
-        return Failure(kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT)
+        return Failure(
+            kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT.format(variable="SSL_CERT_FILE")
+        )
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Failure(kind=FailureKind.UNREACHED, reason=reason, hint=UNREACHED_HINT)
     # the SDK has no name of its own for an answer that it cannot read

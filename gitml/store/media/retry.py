@@ -22,7 +22,8 @@ _LONGEST_WAIT_S: Final = 10.0
 _LAST_ATTEMPT_S: Final = 5.0
 UNREACHED_HINT: Final = "check the network and the server's address, then run the command again"
 TLS_HINT: Final = (
-    "check the server's certificate; one that speaks no TLS has an address that starts with http:"
+    "check the server's certificate; {variable}=FILE names an authority of your own, and a server that speaks no TLS has "
+    "an address that starts with http:"
 )
 
 

@@ -353,7 +353,9 @@ def _trouble(error: BaseException) -> Failure | None:
             hint=_NO_PROFILE_HINT if isinstance(error, sdk.ProfileNotFound) else _NO_KEYS_HINT,
         )
     if isinstance(error, sdk.SSLError | aiohttp.ClientSSLError):
-        return Failure(kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT)
+        return Failure(
+            kind=FailureKind.DENIED, reason=reason, code="tls", hint=TLS_HINT.format(variable="AWS_CA_BUNDLE")
+        )
     if isinstance(error, sdk.NoRegionError | sdk.InvalidRegionError):
         return Failure(
             kind=FailureKind.DENIED, reason=str(error), code="wrong-region", hint="set AWS_DEFAULT_REGION"
