@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,39 @@ def test_an_earlier_tree_that_is_gone_does_not_matter(writer: Writer) -> None:
     writer.store = Store(MemoryMedium())
     assert writer.write().tree == first.tree
     assert {entry.path for entry in writer.store.tree(writer.roots[-1]).entries()} == set(FILES)
+
+
+def test_a_walk_that_broke_off_leaves_the_notes_of_what_it_did_not_reach(tmp_path: Path) -> None:
+    lay_out(tmp_path / "data", {"a": b"1", "b": b"2", "c": b"3"})
+    stats = {name: (tmp_path / "data" / name).stat() for name in "abc"}
+    cache = SourceCache(tmp_path / "notes", margin_ns=-(10**15))  # all is long ago
+    cache.begin()
+    for name in "abc":
+        cache.note(name, stats[name], name.encode() * 32)
+    cache.keep()
+    cache.begin()
+    assert cache.known("a", stats["a"]) == b"a" * 32
+    cache.note("a", stats["a"], b"n" * 32)
+    cache.keep(whole=False)
+    cache.begin()
+    assert [cache.known(name, stats[name]) for name in "abc"] == [b"n" * 32, b"b" * 32, b"c" * 32]
+    cache.keep()
+    cache.begin()
+    assert [cache.known(name, stats[name]) for name in "abc"] == [None] * 3
+    cache.discard()
+
+
+def test_files_of_another_file_system_are_noted_only_with_a_margin(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.NamedTemporaryFile(dir=shared) as file:
+        status = os.fstat(file.fileno())
+        for margin_ns, expected in ((None, None), (-(10**15), b"d" * 32), (10**15, None)):
+            cache = SourceCache(tmp_path / f"notes{margin_ns}", margin_ns=margin_ns)
+            cache.begin()
+            cache.note("a", status, b"d" * 32)
+            cache.keep()
+            cache.begin()
+            assert cache.known("a", status) == expected
+            cache.discard()
