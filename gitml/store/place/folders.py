@@ -82,6 +82,16 @@ def translated(error: OSError, path: str, doing: str) -> GitMLError:
     return StoreUnavailable(message, code="local-io", hint="run it again", context=context)
 
 
+def in_the_way(path: str, reason: str) -> Conflict:
+    """The error for something that GitML may not touch, where a file must go."""
+    return Conflict(
+        f"{path} is in the way: {reason}",
+        code="blocked",
+        hint="move it away, or use --force",
+        context={"blocked": [{"path": path, "reason": reason}]},
+    )
+
+
 class Folders:
     """Open folders below a top folder, by relative path (`""` is the top); for one thread.
 
