@@ -341,3 +341,10 @@ def test_offline_and_pushed(alone: Member, data: Path) -> None:
     assert made.store == "embedded"
     with alone.registry.open("datasets/raw@1:a.csv") as stream:
         assert stream.read() == b"1,2\n"
+
+
+def test_a_purge_says_that_the_data_stays(referring: Registry, data: Path) -> None:
+    planned = referring.stores.purge("datasets/raw@1", dry_run=True)
+    assert planned.out_of_reach[0] == f"the data itself, which stays in file://{data}"
+    referring.stores.purge("datasets/raw@1")
+    assert (data / "a.csv").exists()

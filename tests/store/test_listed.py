@@ -6,16 +6,18 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from gitml.errors import InvalidInput
+from gitml.errors import IntegrityError, InvalidInput
 from gitml.model.references import Reference, parse_references
 from gitml.model.source_url import SourceUrl
 from gitml.store.external import listed
 from gitml.store.external.listed import LinesSource, ReferenceList, SortedReferences
+from gitml.store.external.referenced import ReferencedTree
 
 ROW = Reference(path="a", url=SourceUrl.parse("s3://team-ml/raw/a"), size_bytes=3, etag="0123abcd")
 
@@ -131,3 +133,31 @@ def test_memory_is_flat() -> None:
     small, large = measured(40_000), measured(160_000)
     assert large < 150
     assert large - small <= 30
+
+
+@dataclass
+class Short:
+    """A place that gives other bytes than it said, of a file of which nobody knows the digest."""
+
+    given: bytes
+    ranged: bool = False
+
+    def files(self) -> Iterator[Reference]:
+        yield from ()
+
+    def look(self, reference: Reference) -> None:
+        return None
+
+    def blocks(self, reference: Reference, start: int = 0) -> Iterator[bytes]:
+        yield from (self.given[at : at + 2] for at in range(0, len(self.given), 2))
+
+
+@pytest.mark.parametrize("given", [b"", b"abc", b"abcde"])
+def test_a_file_of_another_size_is_never_whole(given: bytes) -> None:
+    (one,) = [replace(row, size_bytes=4, sha256=None, etag="e") for row in rows("a")]
+    tree = ReferencedTree(ReferenceList([one.line()]), lambda _: Short(given), label="datasets/raw@1")
+    read = bytearray()
+    with pytest.raises(IntegrityError, match="instead of 4"):
+        for block in tree.blocks(one):
+            read += block
+    assert len(read) < max(1, len(given)), "the last bytes are held back"

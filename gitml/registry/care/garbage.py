@@ -182,10 +182,10 @@ def version_key(ws: Workspace, ref: str) -> RootKey:
 
 def holding_branches(ws: Workspace, id_: VersionId) -> list[str]:
     """Branches, local and remote-tracking, that have a version's pointer; HEAD where it is on none."""
-    return [ref.removeprefix("refs/heads/").removeprefix("refs/remotes/") for ref, _ in _holding(ws, id_)]
+    return [ref.removeprefix("refs/heads/").removeprefix("refs/remotes/") for ref, _ in holding(ws, id_)]
 
 
-def _holding(ws: Workspace, id_: VersionId) -> list[tuple[str, str]]:
+def holding(ws: Workspace, id_: VersionId) -> list[tuple[str, str]]:
     """Refs that have a version's pointer, and their commits."""
     tips = ws.branch_tips()
     head = ws.repo.head().commit
@@ -200,7 +200,7 @@ def _holding(ws: Workspace, id_: VersionId) -> list[tuple[str, str]]:
 
 def _is_shared(ws: Workspace, id_: VersionId) -> bool:
     """Whether a configured store has all the bytes of every pointer of a version, so that those here are a copy."""
-    snapshots = [ws.at(commit) for commit in {commit for _, commit in _holding(ws, id_)}]
+    snapshots = [ws.at(commit) for commit in {commit for _, commit in holding(ws, id_)}]
     return all(ws.stores(one.config).holds(one.pointer(id_), shared=True) for one in snapshots)
 
 

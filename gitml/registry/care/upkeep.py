@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gitml.errors import GitMLError, NotFound, PolicyRefused
 from gitml.model.digest import Digest
 from gitml.model.names import VersionId
-from gitml.registry.care.garbage import holding_branches, not_kept, version_key
+from gitml.registry.care.garbage import holding, holding_branches, not_kept, version_key
 from gitml.registry.care.stored import open_store_named
 from gitml.registry.sent import forget_sent
 from gitml.registry.stores import EMBEDDED
@@ -118,6 +119,7 @@ def purge(ws: Workspace, ref: str, *, store: str | None = None, dry_run: bool = 
         versions=0 if done is None else len(done.replaced),
         branches=tuple(holding_branches(ws, key.id)),
         out_of_reach=(
+            *_sources(ws, key.id),
             *_other_stores(ws, key, name),
             "caches of other users and machines; this machine's is emptied",
             "files that get or pull placed, and what was copied from them",
@@ -148,6 +150,16 @@ def _shared(key: RootKey, found: tuple[Holder, ...]) -> PolicyRefused:
 def _version(root_name: str) -> str:
     key = key_of(root_name)
     return root_name.removeprefix(layout.ROOTS) if key is None else str(key.id)
+
+
+def _sources(ws: Workspace, id_: VersionId) -> list[str]:
+    """Where the data of a version lies that refers to it, as far as a branch still says so."""
+    found: dict[str, None] = {}
+    for _, commit in holding(ws, id_):
+        with suppress(GitMLError):
+            external = ws.at(commit).pointer(id_).contents.external
+            found |= dict.fromkeys(str(url) for url in external.sources) if external else {}
+    return [f"the data itself, which stays in {url}" for url in found]
 
 
 def _other_stores(ws: Workspace, key: RootKey, purged: str) -> list[str]:
