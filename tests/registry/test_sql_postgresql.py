@@ -323,12 +323,18 @@ def test_one_state_of_the_database(alone: Member, database: Postgresql) -> None:
     from gitml.model.sql import parse_connection
     from gitml.registry.sql.postgresql import open_result
 
-    database.run("create table t as select n from generate_series(1, 3000) n")
-    with open_result(parse_connection(database.url), "select n from t order by n") as result:
+    database.run(
+        "create table t as select n from generate_series(1, 3000) n",
+        # What it counts is what the transaction sees at that moment, whatever the cursor saw when it was opened.
+        "create function counted() returns bigint language plpgsql volatile as "
+        "'begin return (select count(*) from t); end'",
+    )
+    with open_result(parse_connection(database.url), "select n, counted() from t") as result:
         first = result.rows.fetchmany(10)
         database.run("delete from t")
         rest = result.rows.fetchmany(5000)
     assert len(first) + len(rest) == 3000
+    assert {count for _, count in (*first, *rest)} == {3000}
 
 
 def test_the_extra_is_named_where_the_driver_is_missing(
