@@ -19,7 +19,7 @@ from support.proxy import Proxy
 from gitml.errors import AccessDenied, GitMLError, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
 from gitml.model.store_url import StoreKind, check_scheme, parse_store_url
 from gitml.store.media.capabilities import Verdict
-from gitml.store.media.fsspec_medium import FsspecMedium, PlainWrites
+from gitml.store.media.fsspec_medium import FsspecMedium, PlainBodies
 from gitml.store.media.medium import Medium, PutOutcome
 from gitml.store.media.opening import open_medium
 from gitml.store.media.probe import check
@@ -43,7 +43,7 @@ class OneByOne(MemoryFileSystem):  # type: ignore[misc]
 def on(files: Any, *, timeout_s: float = 5) -> FsspecMedium:
     """A medium on one file system that all its calls share."""
     options = RemoteOptions(timeout_s=timeout_s)
-    return FsspecMedium(lambda: files, "/a/store", "kept://in-memory", PlainWrites(), options)
+    return FsspecMedium(lambda: files, "/a/store", "kept://in-memory", PlainBodies(), options)
 
 
 def server() -> Server:

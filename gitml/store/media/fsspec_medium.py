@@ -40,8 +40,8 @@ _REFUSING: Final = {"AuthenticationException", "BadHostKeyException", "UnknownHo
 _NO_KEYS: Final = "No authentication methods"
 
 
-class Writes(Protocol):
-    """How whole objects get into a file system."""
+class Bodies(Protocol):
+    """How whole objects get into a file system, and bytes of them out."""
 
     def put(self, files: Any, path: str, body: bytes) -> None:
         """Write, replacing what is there."""
@@ -53,20 +53,28 @@ class Writes(Protocol):
             FileExistsError: The name is taken.
         """
 
+    def read(self, files: Any, path: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop); fewer where the file ends before."""
+
     def close(self, files: Any) -> None:
         """End the connection of a file system that is not used again."""
 
 
-class PlainWrites:
+class PlainBodies:
     """The file system's own way, in one call."""
 
     def put(self, files: Any, path: str, body: bytes) -> None:
-        """See :class:`Writes`."""
+        """See :class:`Bodies`."""
         self._made(files, path, lambda: files.pipe_file(path, body))
 
     def create(self, files: Any, path: str, body: bytes) -> None:
-        """See :class:`Writes`."""
+        """See :class:`Bodies`."""
         self._made(files, path, lambda: files.pipe_file(path, body, mode="create"))
+
+    def read(self, files: Any, path: str, start: int, stop: int) -> bytes:
+        """See :class:`Bodies`."""
+        body: bytes = files.cat_file(path, start, stop)
+        return body
 
     def close(self, files: Any) -> None:
         """Nothing to do: these file systems look after their connections themselves."""
@@ -86,22 +94,22 @@ class FsspecMedium:
         connect: Makes a file system, with a connection of its own.
         root: Folder of the store in it.
         url: Where it is, without credentials.
-        writes: How objects get into it.
+        bodies: How objects get into it, and out.
         options: Time limits.
     """
 
     def __init__(
-        self, connect: Callable[[], Any], root: str, url: str, writes: Writes, options: RemoteOptions
+        self, connect: Callable[[], Any], root: str, url: str, bodies: Bodies, options: RemoteOptions
     ) -> None:
         self._connect = connect
         self._root = root.rstrip("/")
         self._url = url
-        self._writes = writes
+        self._bodies = bodies
         self._patience = Patience(options.timeout_s, options.stall_s)
         self._used = options.arguments.get("username")
         self._lock = threading.Lock()
         self._idle: list[Any] = []
-        weakref.finalize(self, _close_all, self._idle, writes)
+        weakref.finalize(self, _close_all, self._idle, bodies)
 
     @property
     def url(self) -> str:
@@ -128,7 +136,7 @@ class FsspecMedium:
                 raise short(self.url, name, stop, start, stop)
             if start == stop:
                 return b""
-            body: bytes = files.cat_file(self._path(name), start, stop)
+            body = self._bodies.read(files, self._path(name), start, stop)
             if len(body) == stop - start:
                 return body
             size = self._size(files, name)
@@ -148,7 +156,7 @@ class FsspecMedium:
         check_object_name(name)
         whole = b"".join(body)
         self._made(
-            "writing", name, lambda files: self._writes.put(files, self._path(name), whole), writes=True
+            "writing", name, lambda files: self._bodies.put(files, self._path(name), whole), writes=True
         )
 
     def put_if_absent(self, name: str, body: Buffers) -> PutOutcome:
@@ -162,7 +170,7 @@ class FsspecMedium:
                 return PutOutcome.CREATED if found == whole else PutOutcome.EXISTS
             lost = True
             try:
-                self._writes.create(files, self._path(name), whole)
+                self._bodies.create(files, self._path(name), whole)
             except FileExistsError:
                 return PutOutcome.EXISTS
             return PutOutcome.CREATED
@@ -224,7 +232,7 @@ class FsspecMedium:
             self._keep(files)  # it answered
             raise
         except BaseException:
-            _close_all([files], self._writes)
+            _close_all([files], self._bodies)
             raise
         self._keep(files)
 
@@ -311,24 +319,24 @@ def open_fsspec(url: StoreUrl, options: RemoteOptions) -> FsspecMedium:
             hint="install the package that brings it, or correct allow_schemes in your settings",
         ) from error
     arguments = {**kind._get_kwargs_from_urls(str(url)), **options.arguments}
-    writes: Writes = PlainWrites()
+    bodies: Bodies = PlainBodies()
     if "sftp" in (kind.protocol if isinstance(kind.protocol, tuple) else (kind.protocol,)):
-        from gitml.store.media.sftp import SftpWrites, with_known_hosts
+        from gitml.store.media.sftp import SftpBodies, with_known_hosts
 
-        writes, arguments = SftpWrites(), with_known_hosts(arguments, options.stall_s)
+        bodies, arguments = SftpBodies(), with_known_hosts(arguments, options.stall_s)
 
     def connect() -> Any:
         files = kind(**arguments, skip_instance_cache=True)
         files.dircache.use_listings_cache = False  # not every file system takes that as an argument
         return files
 
-    return FsspecMedium(connect, kind._strip_protocol(str(url)), str(url), writes, options)
+    return FsspecMedium(connect, kind._strip_protocol(str(url)), str(url), bodies, options)
 
 
-def _close_all(idle: Sequence[Any], writes: Writes) -> None:
+def _close_all(idle: Sequence[Any], bodies: Bodies) -> None:
     for files in idle:
         with suppress(Exception):
-            writes.close(files)
+            bodies.close(files)
 
 
 def temporary_name(path: str) -> str:
