@@ -5,7 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
+import subprocess
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +21,15 @@ from servers.running import NotInstalledError, Server, running
 from store.test_medium_contract import *  # noqa: F403, the tests, which use the fixture below
 from support.proxy import Proxy
 
-from gitml.errors import AccessDenied, GitMLError, InvalidInput, PolicyRefused, StoreUnavailable, UsageError
+from gitml.errors import (
+    AccessDenied,
+    GitMLError,
+    InvalidInput,
+    OutcomeUnknown,
+    PolicyRefused,
+    StoreUnavailable,
+    UsageError,
+)
 from gitml.model.store_url import StoreKind, check_scheme, parse_store_url
 from gitml.store.media.capabilities import Verdict
 from gitml.store.media.fsspec_medium import FsspecMedium, PlainBodies
@@ -56,7 +69,7 @@ def server() -> Server:
         pytest.skip(str(error))
 
 
-def over_ssh(folder: Path, *, through: int | None = None, **options: Any) -> Medium:
+def over_ssh(folder: Path, *, through: int | None = None, stall_s: float = 30, **options: Any) -> Medium:
     """A folder of this machine, reached by SFTP; through another port, if one is given."""
     known, port = Path.home() / ".ssh" / "known_hosts", through or server().port
     known.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +77,7 @@ def over_ssh(folder: Path, *, through: int | None = None, **options: Any) -> Med
     arguments = dict(sshd.options(server()))
     return open_medium(
         f"sftp://127.0.0.1:{port}{folder}",
-        options=RemoteOptions(arguments=arguments | options, timeout_s=3),
+        options=RemoteOptions(arguments=arguments | options, timeout_s=3, stall_s=stall_s),
         allowed={"sftp"},
     )
 
@@ -113,6 +126,34 @@ def test_a_broken_connection_is_made_again(tmp_path: Path) -> None:
         assert caught.value.exit_code in (7, 8)
         proxy.heal()
         assert medium.get("o") == b"third"
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """The server and all who serve connections say nothing."""
+    (listening,) = server.processes
+    pids = [listening.pid]
+    for pid in pids:
+        found = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False)
+        pids += map(int, found.stdout.split())
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("verb", ["get", "put"])
+def test_a_server_that_falls_silent_is_given_up(verb: str, tmp_path: Path) -> None:
+    medium = over_ssh(tmp_path / "store", stall_s=0.5)
+    medium.put("o", [b"body"])
+    began = time.monotonic()
+    with frozen(server()), pytest.raises(StoreUnavailable if verb == "get" else OutcomeUnknown):
+        medium.get("o") if verb == "get" else medium.put("o", [b"other"])
+    assert time.monotonic() - began < 20
+    assert medium.get("o") in (b"body", b"other")
 
 
 class Blind(OneByOne):

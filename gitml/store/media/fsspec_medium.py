@@ -43,6 +43,9 @@ _NO_KEYS: Final = "No authentication methods"
 class Bodies(Protocol):
     """How whole objects get into a file system, and bytes of them out."""
 
+    def begin(self, files: Any) -> None:
+        """Make ready a file system whose connection is new."""
+
     def put(self, files: Any, path: str, body: bytes) -> None:
         """Write, replacing what is there."""
 
@@ -62,6 +65,9 @@ class Bodies(Protocol):
 
 class PlainBodies:
     """The file system's own way, in one call."""
+
+    def begin(self, files: Any) -> None:
+        """Nothing to do: how long a call may stand still is for its client to say."""
 
     def put(self, files: Any, path: str, body: bytes) -> None:
         """See :class:`Bodies`."""
@@ -323,11 +329,12 @@ def open_fsspec(url: StoreUrl, options: RemoteOptions) -> FsspecMedium:
     if "sftp" in (kind.protocol if isinstance(kind.protocol, tuple) else (kind.protocol,)):
         from gitml.store.media.sftp import SftpBodies, with_known_hosts
 
-        bodies, arguments = SftpBodies(), with_known_hosts(arguments, options.stall_s)
+        bodies, arguments = SftpBodies(options.stall_s), with_known_hosts(arguments, options.stall_s)
 
     def connect() -> Any:
         files = kind(**arguments, skip_instance_cache=True)
         files.dircache.use_listings_cache = False  # not every file system takes that as an argument
+        bodies.begin(files)
         return files
 
     return FsspecMedium(connect, kind._strip_protocol(str(url)), str(url), bodies, options)

@@ -51,7 +51,18 @@ def with_known_hosts(arguments: Mapping[str, Any], stall_s: float) -> dict[str, 
 
 
 class SftpBodies:
-    """See :class:`gitml.store.media.fsspec_medium.Bodies`."""
+    """See :class:`gitml.store.media.fsspec_medium.Bodies`.
+
+    Args:
+        stall_s: How long the server may be silent.
+    """
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s = stall_s
+
+    def begin(self, files: Any) -> None:
+        """Let no answer be waited for without end, which is what paramiko does."""
+        files.ftp.get_channel().settimeout(self._stall_s)
 
     def put(self, files: Any, path: str, body: bytes) -> None:
         """Replace a file by a whole one."""
