@@ -17,24 +17,19 @@ import os
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from time import perf_counter
 from typing import Final, Protocol
 
 from gitml.errors import GitMLError
-from gitml.store.formats.pack import PackRef
 from gitml.store.media import layout
+from gitml.store.read.cutting import Cutter, Held, Located, PackWork, Slice
 from gitml.store.read.entries import FileEntry, Sink
 from gitml.store.read.growing import Growing, WrongDigestError
 from gitml.store.read.naming import damaged, naming
-from gitml.store.read.packs import KnownFooter, PackBody, PackReader
+from gitml.store.read.packs import PackBody, PackReader
 
-_WHOLE_BYTES: Final = 2 << 20  # larger files are written in steps
-_SLICE_BYTES: Final = 4 << 20
-_SLICE_FILES: Final = 512
-_STRIDE: Final = 5
 _TINY_BYTES: Final = 32 << 10
 _AT_ONCE_S: Final = 0.0005  # for a file; whoever takes longer waits for a medium
 _PATIENCE_S: Final = 0.02
@@ -49,81 +44,10 @@ class _Duty(Enum):
     WORK = "work on packs that were read"
 
 
-class Located(Protocol):
-    """An entry and where its chunks lie."""
-
-    @property
-    def entry(self) -> FileEntry: ...
-
-    @property
-    def runs(self) -> Sequence[tuple[PackRef, int, int]]: ...
-
-
 class Advance(Protocol):
     """Told what was done."""
 
     def __call__(self, *, size_bytes: int, files: int) -> None: ...
-
-
-@dataclass(slots=True)
-class _PackWork:
-    """What is wanted of a pack: a piece is the only run of each of several files that follow each other, or one of many.
-
-    Attributes:
-        pieces: Number of the first file, number of the run in it, first chunk, chunks of each file, files; flat.
-    """
-
-    ref: PackRef
-    pieces: array[int] = field(default_factory=lambda: array("I"))
-    following: tuple[int, int, int, int] | None = None  # what would lengthen the last piece
-    wanted_bytes: int = 0
-    run_bytes: dict[tuple[int, int], int] = field(default_factory=dict)
-    begun: bool = False
-    ready: threading.Event = field(default_factory=threading.Event)
-
-    def add(self, number: int, which: int, first: int, chunks: int) -> None:
-        """Want one run of a file more."""
-        if self.following == (number, which, first, chunks):
-            self.pieces[-1] += 1
-        else:
-            self.pieces.extend((number, which, first, chunks, 1))
-        self.following = (number + 1, 0, first + chunks, chunks)
-
-    def wanted(self) -> Iterator[tuple[int, int, int, int]]:
-        """Each run: number of its file, its number in it, first chunk, number of chunks."""
-        pieces = self.pieces
-        for at in range(0, len(pieces), _STRIDE):
-            number, which, first, chunks, files = pieces[at : at + _STRIDE]
-            for _ in range(files):
-                yield number, which, first, chunks
-                number += 1
-                first += chunks
-
-    def runs(self) -> list[tuple[int, int]]:
-        """What is wanted of the pack: first chunk and number of chunks."""
-        pieces = self.pieces
-        return [(pieces[at + 2], pieces[at + 3] * pieces[at + 4]) for at in range(0, len(pieces), _STRIDE)]
-
-
-@dataclass(slots=True)
-class _Held:
-    """A pack in memory, and how many slices of it are still to do."""
-
-    body: PackBody
-    size_bytes: int
-    slices: int = 0
-
-
-@dataclass(slots=True)
-class _Slice:
-    """Work on chunks of one pack: whole files (file, first, chunks) or a part of one growing file."""
-
-    held: _Held
-    files: list[tuple[int, int, int]] = field(default_factory=list)
-    growing: Growing | None = None
-    offset: int = 0
-    first: int = 0
-    chunks: int = 0
 
 
 class Fetch:
@@ -153,27 +77,19 @@ class Fetch:
         self._advance = advance
         self._jobs = jobs or max(2, min(8, os.cpu_count() or 1))
         self._entries = entries
-        self._several: dict[int, Sequence[tuple[PackRef, int, int]]] = {}
-        self._works: dict[bytes, _PackWork] = {}
-        self._empty: list[FileEntry] = []
-        self._growing: dict[int, Growing] = {}
-        self._reached: dict[int, tuple[int, int]] = {}
+        self._cutter = Cutter(packs, entries, located, sink, label)
         self._changed = threading.Condition()
-        self._slices: deque[_Slice] = deque()
+        self._slices: deque[Slice] = deque()
         self._active = 0
         self._in_flight = 0
         self._loading = 0
         self._loaded = 0
         self._flight_bytes = packs.flight.reading_bytes
         self._loaders = packs.flight.loaders
-        self._error: BaseException | None = None
-        size_bytes = 0
-        for number, one in enumerate(located):
-            size_bytes += one.entry.size_bytes
-            self._add(number, one)
+        size_bytes = self._cutter.size_bytes
         self._side_by_side = size_bytes > _TINY_BYTES * len(entries)
         packs.spare_bytes = size_bytes
-        self._waiting = deque(self._works.values())
+        self._waiting = deque(self._cutter.works)
 
     def run(self) -> None:
         """Do it.
@@ -181,13 +97,13 @@ class Fetch:
         Raises:
             IntegrityError: A file cannot be had as it was registered; others may have reached the sink.
         """
-        for entry in self._empty:
+        for entry in self._cutter.empty:
             if entry.size_bytes or entry.digest != hashlib.sha256().digest():
                 raise damaged("the segment names no chunks for it", self._label, layout.SEGMENTS, entry.path)
             self._sink.whole(entry, ())
             self._done(entry.size_bytes, 1)
-        workers = min(self._jobs, max(1, len(self._works) * 8))
-        loaders = min(self._loaders, len(self._works))
+        workers = min(self._jobs, max(1, len(self._cutter.works) * 8))
+        loaders = min(self._loaders, len(self._cutter.works))
         duty = _Duty.WORK if loaders else _Duty.BOTH
         threads = [
             threading.Thread(
@@ -201,31 +117,16 @@ class Fetch:
             self._work(duty, True)
         finally:
             with self._changed:
-                if self._error is None and (self._slices or self._waiting):
-                    self._error = KeyboardInterrupt()
+                if self._cutter.error is None and (self._slices or self._waiting):
+                    self._cutter.error = KeyboardInterrupt()
                 self._changed.notify_all()
             for thread in threads:
                 thread.join()
-            for growing in self._growing.values():
+            for growing in self._cutter.growing.values():
                 growing.discard()
             self._packs.release()
-        if self._error is not None:
-            raise self._error
-
-    def _add(self, number: int, one: Located) -> None:
-        entry, runs = one.entry, one.runs
-        if not runs:
-            self._empty.append(entry)
-            return
-        if len(runs) > 1:
-            self._several[number] = runs
-        for which, (ref, first, chunks) in enumerate(runs):
-            work = self._works.get(ref.id)
-            if work is None:
-                work = self._works[ref.id] = _PackWork(ref)
-            work.add(number, which, first, chunks)
-            if len(runs) == 1:
-                work.wanted_bytes += entry.size_bytes
+        if self._cutter.error is not None:
+            raise self._cutter.error
 
     def _work(self, duty: _Duty, is_first: bool) -> None:  # noqa: FBT001
         while True:
@@ -233,28 +134,28 @@ class Fetch:
             if task is None:
                 return
             try:
-                if isinstance(task, _Slice):
+                if isinstance(task, Slice):
                     self._do(task)
                 else:
                     self._load(task)
             except BaseException as error:  # noqa: BLE001 - raised again by `run`
                 with self._changed:
-                    self._error = self._error or error
+                    self._cutter.error = self._cutter.error or error
             finally:
-                if isinstance(task, _PackWork):
+                if isinstance(task, PackWork):
                     task.ready.set()
                 with self._changed:
                     self._active -= 1
-                    if isinstance(task, _Slice):
+                    if isinstance(task, Slice):
                         self._release(task.held)
                     else:
                         self._loading -= 1
                         self._loaded += 1
                     self._changed.notify_all()
 
-    def _next(self, duty: _Duty, is_first: bool) -> _Slice | _PackWork | None:  # noqa: FBT001
+    def _next(self, duty: _Duty, is_first: bool) -> Slice | PackWork | None:  # noqa: FBT001
         with self._changed:
-            while self._error is None:
+            while self._cutter.error is None:
                 if self._slices and duty is not _Duty.LOAD and (is_first or self._side_by_side):
                     self._active += 1
                     return self._slices.popleft()
@@ -277,119 +178,29 @@ class Fetch:
         size = self._waiting[0].ref.size_bytes
         return not self._in_flight or self._in_flight + size <= self._flight_bytes
 
-    def _release(self, held: _Held) -> None:
+    def _release(self, held: Held) -> None:
         held.slices -= 1
         if not held.slices:
             self._in_flight -= held.size_bytes
             self._packs.recycle(held.body)
 
-    def _load(self, work: _PackWork) -> None:
+    def _load(self, work: PackWork) -> None:
         """Read a pack, and cut its work into slices."""
         path = self._entries[work.pieces[0]].path
         with naming(self._label, layout.pack_name(work.ref.hex), path):
             body = self._packs.load(work.ref, work.runs(), work.wanted_bytes)
-        self._measure(work, body.known, body.name)
+        self._cutter.measure(work, body.known, body.name)
         work.ready.set()
-        held = _Held(body, work.ref.size_bytes)
+        held = Held(body, work.ref.size_bytes)
         del body
-        slices = self._cut(work, held)
+        slices = self._cutter.cut(work, held)
         work.pieces = array("I")
         with self._changed:
             held.slices = len(slices)
             self._slices.extend(slices)
             self._changed.notify_all()
 
-    def _cut(self, work: _PackWork, held: _Held) -> list[_Slice]:
-        slices: list[_Slice] = []
-        current, current_bytes = _Slice(held), 0
-        known, chunks_known = held.body.known, held.body.known.footer.chunks
-        for number, which, first, chunks in work.wanted():
-            entry = self._entries[number]
-            if first + chunks > chunks_known:
-                raise damaged("a run lies outside of its pack", self._label, held.body.name, entry.path)
-            size = known.raw_bytes(first, chunks)
-            if number not in self._several and size != entry.size_bytes:
-                raise self._wrong_size(entry, size, held)
-            if number in self._several or size > _WHOLE_BYTES:
-                slices.extend(self._cut_growing(number, which, (work.ref, first, chunks), held))
-                continue
-            current.files.append((number, first, chunks))
-            current_bytes += size
-            if current_bytes >= _SLICE_BYTES or len(current.files) >= _SLICE_FILES:
-                slices.append(current)
-                current, current_bytes = _Slice(held), 0
-        if current.files:
-            slices.append(current)
-        return slices
-
-    def _cut_growing(
-        self, number: int, which: int, run: tuple[PackRef, int, int], held: _Held
-    ) -> list[_Slice]:
-        _, first, chunks = run
-        entry, known = self._entries[number], held.body.known
-        offset = self._offset(number, which)
-        runs = self._several.get(number)
-        size = known.raw_bytes(first, chunks)
-        last = runs is None or which == len(runs) - 1
-        if offset + size > entry.size_bytes or (last and offset + size != entry.size_bytes):
-            raise self._wrong_size(entry, offset + size, held)
-        with self._changed:
-            growing = self._growing.get(number)
-            if growing is None:
-                growing = self._growing[number] = Growing(entry, self._sink.begin(entry), runs or (run,))
-        slices: list[_Slice] = []
-        begin, end = first, first + chunks
-        while begin < end:
-            stop, size = begin, 0
-            while stop < end and (size == 0 or size < _SLICE_BYTES):
-                size += known.footer.raw[stop]
-                stop += 1
-            slices.append(_Slice(held, growing=growing, offset=offset, first=begin, chunks=stop - begin))
-            offset += size
-            begin = stop
-        return slices
-
-    def _measure(self, work: _PackWork, known: KnownFooter, name: str) -> None:
-        """Note how long the runs of files in several runs are."""
-        if not self._several:
-            return
-        chunks_known = known.footer.chunks
-        for number, which, first, chunks in work.wanted():
-            if number in self._several:
-                if first + chunks > chunks_known:
-                    raise damaged(
-                        "a run lies outside of its pack", self._label, name, self._entries[number].path
-                    )
-                work.run_bytes[number, which] = known.raw_bytes(first, chunks)
-
-    def _offset(self, number: int, which: int) -> int:
-        """Where a run's bytes begin in its file; the packs of the runs before it say how long those are."""
-        runs = self._several.get(number)
-        if runs is None or not which:
-            return 0
-        at, offset = self._reached.get(number, (0, 0))
-        if at > which:
-            at, offset = 0, 0
-        for step in range(at, which):
-            offset += self._run_bytes(number, step, runs[step][0])
-        self._reached[number] = (which, offset)
-        return offset
-
-    def _run_bytes(self, number: int, which: int, ref: PackRef) -> int:
-        work = self._works[ref.id]
-        if work.begun:
-            work.ready.wait()
-        known = work.run_bytes.get((number, which))
-        if known is None:
-            if self._error is not None:
-                raise self._error
-            name = layout.pack_name(ref.hex)
-            with naming(self._label, name, self._entries[number].path):
-                self._measure(work, self._packs.footer(ref), name)
-            known = work.run_bytes[number, which]
-        return known
-
-    def _do(self, task: _Slice) -> None:
+    def _do(self, task: Slice) -> None:
         body = task.held.body
         if task.growing is None:
             self._do_files(task, body)
@@ -419,7 +230,7 @@ class Fetch:
                 for number in range(first, first + chunks):
                     body.chunk(number)
 
-    def _do_files(self, task: _Slice, body: PackBody) -> None:
+    def _do_files(self, task: Slice, body: PackBody) -> None:
         ids, done = body.known.footer.ids, 0
         limit = perf_counter() + _PATIENCE_S
         for number, first, chunks in task.files:
@@ -458,15 +269,6 @@ class Fetch:
             body.name,
             entry.path,
             code="file-damaged",
-        )
-
-    def _wrong_size(self, entry: FileEntry, size_bytes: int, held: _Held) -> Exception:
-        return damaged(
-            f"its chunks have {size_bytes} bytes, {entry.size_bytes} were registered",
-            self._label,
-            held.body.name,
-            entry.path,
-            code="file-size",
         )
 
     def _done(self, size_bytes: int, files: int) -> None:
