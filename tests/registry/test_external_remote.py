@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from support.web import WebServer
 
 from gitml.api import Registry
 from gitml.errors import AccessDenied, GitMLError, IntegrityError, InvalidInput, NotFound, StoreUnavailable
+from gitml.store.external import origin_remote
+from gitml.store.media.remote_client import Pin
 
 DRAW = random.Random(3)
 FILES = {"a.csv": b"1,2\n", "deep/b.bin": DRAW.randbytes(3_000), "empty": b"", "odd %20#&+=é.txt": b"odd"}
@@ -202,6 +205,23 @@ def test_a_server_that_ignores_conditions_and_lies_about_etags(
     with pytest.raises(IntegrityError) as caught:
         registry.get("datasets/raw@1", tmp_path / "again")
     assert caught.value.code == "source-changed"
+
+
+def test_a_server_that_ignores_conditions(
+    team: Team, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says of the bytes that it gives is looked at all the same."""
+    registry = refer(team, f"{bucket.url}/a.csv")
+    monkeypatch.setattr(origin_remote, "_pin", lambda _: Pin())
+    with registry.open("datasets/raw@1:a.csv") as stream:
+        assert stream.read() == b"1,2\n"
+    bucket.put("a.csv", b"1,3\n")
+    shutil.rmtree(
+        team.ada.folder / ".git/gitml/external", ignore_errors=True
+    )  # what was learned of the bytes
+    with pytest.raises(IntegrityError, match="its etag is"), registry.open("datasets/raw@1:a.csv") as stream:
+        stream.read()
+    assert [one.path for one in registry.status(remote=True).sources] == ["a.csv"]
 
 
 def test_versions_of_a_bucket_are_kept_to(team: Team, s3: Bucket, tmp_path: Path) -> None:

@@ -169,6 +169,37 @@ def test_killed_at_any_call_it_is_simply_run_again() -> None:
         check_purged(medium)
 
 
+def test_what_a_writer_at_work_copies_meanwhile_goes_too(store: Store, medium: MemoryMedium) -> None:
+    class Busy(FaultyMedium):
+        def delete(self, name: str) -> bool:
+            if name.startswith(layout.PACKS) and not copied:
+                before = {one for one, _ in medium.list(layout.PACKS)}
+                Store(medium).write(MadeSource({"again": SPOILT["faces"], "more": noise(500, 9)}))
+                copied.update({one for one, _ in medium.list(layout.PACKS)} - before)
+            return super().delete(name)
+
+    copied: set[str] = set()
+    result = purge(Store(Busy(medium)), plan_purge(store, key("2")), now_s=NOW_S)
+    assert copied and copied <= set(result.deleted)
+    check_purged(medium)
+
+
+def test_a_store_that_only_says_that_it_deleted_is_told(store: Store, medium: MemoryMedium) -> None:
+    class Keeping(FaultyMedium):
+        def delete(self, name: str) -> bool:
+            return True
+
+    with pytest.raises(StoreUnavailable) as caught:
+        purge(Store(Keeping(medium)), plan_purge(store, key("2")), now_s=NOW_S)
+    assert caught.value.code == "delete-ignored"
+    assert store.root(key("2")) is not None, "it is not done, and the next run takes it up again"
+    medium_after = {name for name, _ in medium.list(layout.MOVING)}
+    for name in medium_after:
+        medium.delete(name)
+    run(store)
+    check_purged(medium)
+
+
 def test_unreachable_store_is_said(store: Store, medium: MemoryMedium) -> None:
     faulty = FaultyMedium(medium, Fault(call=3, sticky=True))
     with pytest.raises(StoreUnavailable):

@@ -147,6 +147,21 @@ def test_damage_in_the_source_does_not_spread(source: Store) -> None:
     assert verify_store(target).faults == ()
 
 
+@pytest.mark.parametrize("kind", [layout.PACKS, layout.SEGMENTS, layout.MANIFESTS])
+def test_no_damaged_object_is_copied(source: Store, kind: str) -> None:
+    names = [name for name in everything(source.medium) if name.startswith(kind)]
+    for name in names:
+        whole = source.medium.get(name)
+        source.medium.put(name, [whole[:9] + bytes([whole[9] ^ 1]) + whole[10:]])
+        target = Store(MemoryMedium())
+        found = replicate(source, target)
+        assert found.failed and target.medium.head(name) is None
+        assert all(target.root(one) is None for one in found.failed)
+        assert verify_store(target).faults == ()
+        source.medium.put(name, [whole])
+    assert names
+
+
 KINDS = (layout.PACKS, layout.SEGMENTS, layout.MANIFESTS, layout.ROOTS)
 
 
