@@ -35,6 +35,12 @@ REFS_MOVED: Final = "git-refs-moved"
 _LOCK: Final = re.compile(r"'([^'\n]+\.lock)': File exists")
 _CONFIG_LOCK: Final = re.compile(r"could not lock config file ([^\n]+): File exists")
 
+_CUT_ANSWER: Final = (
+    r"expected (a )?(flush|response end|shallow|packfile|ACK/NAK|'[a-z-]+')|unexpected (acknowledgment|response end)|"
+    r"error (reading section|processing (acks|shallow|wanted))|bytes of (body are still|length header were)"
+)
+"""Git's many words for an answer that ends too early."""
+
 
 def _words(*words: str) -> str:
     """A pattern that one of the words fits; compiled when git has failed, which it seldom does."""
@@ -139,6 +145,7 @@ _RULES: Final[tuple[tuple[str, type[GitMLError], str, str | None], ...]] = (
             r"Could not read from remote repository",
             r"kex_exchange_identification",
             r"pack-objects died",
+            _CUT_ANSWER,
         ),
         StoreUnavailable,
         "remote-unreachable",
@@ -212,6 +219,7 @@ _AMBIGUOUS: Final = _words(
     r"Broken pipe",
     r"pack-objects died",
     r"returned error: 5\d\d",
+    _CUT_ANSWER,
 )
 
 

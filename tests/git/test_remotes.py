@@ -261,6 +261,17 @@ def test_failures_have_their_exit_codes(pair: tuple[Repository, Path], tmp_path:
         ),
         ("error: RPC failed; HTTP 502\nfatal: the remote end hung up unexpectedly", StoreUnavailable),
         ("fatal: fsck error in packed object", IntegrityError),
+        ("fatal: expected 'acknowledgments'", StoreUnavailable),
+        ("fatal: expected flush after ref listing", StoreUnavailable),
+        ("fatal: git fetch-pack: expected ACK/NAK, got a flush packet", StoreUnavailable),
+        ("fatal: error reading section header 'packfile'", StoreUnavailable),
+        ("error: 17 bytes of body are still expected", StoreUnavailable),
+        (f"fatal: unable to stream {'a' * 40} to stdout", IntegrityError),
+        (f"fatal: Could not read {'a' * 40}", IntegrityError),
+        (f"fatal: Not a valid commit name {'a' * 40}", IntegrityError),
+        ("error: cache entry has null sha1: x", IntegrityError),
+        ("fatal: No such ref: HEAD", IntegrityError),
+        ("fatal: bad config line 1 in file .git/config", InvalidInput),
     ],
 )
 def test_words_of_git(words: str, error: type[GitMLError]) -> None:
