@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.team import Member, Team, write
+from support.team import Member, Team, read, write
 
 from gitml.errors import NotFound, PolicyRefused, UsageError
 from gitml.store.care.garbage import DAY_S
@@ -170,3 +170,50 @@ def test_what_was_pushed_need_not_stay_in_the_embedded_store(team: Team) -> None
     assert ada.registry.status().embedded == ()
     with pytest.raises(PolicyRefused):
         ada.registry.stores.forget("models/digits@1")
+
+
+def collected_for_good(team: Team, member: Member) -> int:
+    """Two collections, with the grace between them; how much went."""
+    if member.registry.stores.gc().condemned:
+        weeks_pass(team.store)
+    return len(member.registry.stores.gc().deleted)
+
+
+def test_branches_may_go_and_what_a_stage_runs_stays(team: Team) -> None:
+    """The branch of a promotion is deleted, here and on the remote, and everything is collected that can be."""
+    member, registry = team.ada, team.ada.registry
+    contents = {"weights": bytes(range(256)) * 500}
+    registry.register("models/digits", write(team.base / "out", contents), branch="working/x")
+    registry.register("models/digits", write(team.base / "out", {"weights": b"2"}), branch="working/x")
+    member.git("push", "--quiet", "origin", "working/x")
+    registry.promote("models/digits@1", target="staging", source="working/x")
+    assert collected_for_good(team, member) == 0
+    registry.requests.merge(1)
+    member.git("push", "--quiet", "origin", "--delete", "working/x")
+    member.git("branch", "--quiet", "-D", "working/x")
+    assert collected_for_good(team, member) == 0
+    fresh = team.clone("fresh").registry
+    fresh.get("models/digits@staging", team.base / "got")
+    assert read(team.base / "got") == contents
+    assert len(list(team.store.glob("roots/*/models/digits/*"))) == 2, "only `forget` lets a version go"
+
+
+def test_a_clone_that_was_offline_for_longer_than_the_grace(team: Team, ada: Member) -> None:
+    """It had registered what the store had then, and pushes when that is collected: the bytes go up again."""
+    ada.git("push", "--quiet", "origin", "main")
+    grace = team.clone("grace")
+    contents = {"shared": b"s" * 70_000, "weights": bytes(range(256)) * 500}
+    grace.registry.register("models/copy", write(team.base / "copy", contents), offline=True)
+    drop_from_branches(ada, "1")
+    drop_from_branches(ada, "2")
+    ada.git("push", "--quiet", "origin", "main")
+    for version in (1, 2):
+        ada.registry.stores.forget(f"models/digits@{version}")
+    assert collected_for_good(team, ada) > 0
+    assert not [name for name in objects(team.store) if name.startswith(layout.PACKS)]
+    grace.git("pull", "--quiet", "--rebase")
+    grace.registry.push()
+    fresh = team.clone("fresh").registry
+    fresh.get("models/copy@1", team.base / "got")
+    assert read(team.base / "got") == contents
+    assert fresh.verify(all=True, deep=True).versions == 1
