@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from servers.running import AZURITE_ACCOUNT
 from support.gitrepos import git
-from support.remote import place
+from support.remote import BUCKET, place
 
 from gitml.api import Registry, init
 from gitml.errors import AccessDenied, InvalidInput, UsageError
@@ -18,6 +19,7 @@ from gitml.model.config import Config
 from gitml.model.store_url import check_endpoint, is_guarded, parse_store_url
 from gitml.registry.settings import load_settings
 from gitml.store.media.azure_secrets import Secrets, refused_signature
+from gitml.store.media.medium import PutOutcome
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote import RemoteMedium
 from gitml.store.media.remote_options import RemoteOptions
@@ -201,6 +203,17 @@ def test_azures_sdk_does_not_talk_to_the_terminal(monkeypatch: pytest.MonkeyPatc
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("scheme", ["abfs", "abfss"])
+@pytest.mark.parametrize("host", [AZURITE_ACCOUNT, f"{AZURITE_ACCOUNT}.dfs.core.windows.net"])
+def test_every_way_to_name_a_container(scheme: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place("azurite", monkeypatch)
+    rest = there.url.removeprefix(f"az://{BUCKET}")
+    options = RemoteOptions(endpoint_url=there.endpoint_url)
+    medium = open_medium(f"{scheme}://{BUCKET}@{host}{rest}", options=options)
+    assert medium.put_if_absent("packs/aa/one", [b"body"]) is PutOutcome.CREATED
+    assert there.open().get("packs/aa/one") == b"body"
 
 
 def test_azure_needs_an_account() -> None:

@@ -245,7 +245,7 @@ class _Prober:
                 _expect(self._medium.get(name) in bodies, "a reader saw a part of a write")
                 reads += 1
             writing.result()
-        return f"{reads} reads during {self._rounds} writes"
+        return f"reads during {self._rounds} writes: {reads}"
 
     def ranges(self) -> str:
         name, body = self.name("ranges"), os.urandom(100_000)
