@@ -35,9 +35,10 @@ from gitml.store.media.medium import Medium
 from gitml.store.store import Store
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
-SAMPLE, NIGHTLY = 4, 100
+SAMPLE, NIGHTLY = 3, 100
 FLAVOURS = ("moto", BY_SDK, "azurite")
-TIMEOUT_S, STALL_S = 4.0, 1.5
+HURRIED, PATIENT = (4.0, 1.5), (30.0, 3.0)
+"""How long an outage and a stall may last: where it does not end, and where it has to pass on any machine."""
 TIME_CAP_S = 60.0
 """Of one operation: the calls that fail share an outage, and most operations have some work after it."""
 
@@ -94,9 +95,9 @@ def site_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Site]:
     return made
 
 
-def seen_through(site: Site, wire: Wire) -> Case:
+def seen_through(site: Site, wire: Wire, limits: tuple[float, float] = PATIENT) -> Case:
     """The store behind the wire; waits between attempts are short, and stalls are seen soon."""
-    medium = site.place.at(wire.port).open(timeout_s=TIMEOUT_S, stall_s=STALL_S)
+    medium = site.place.at(wire.port).open(timeout_s=limits[0], stall_s=limits[1])
     medium._patience._sleep = lambda seconds: time.sleep(min(seconds, 0.02))  # type: ignore[attr-defined]
     return Case(Store(medium), site.truth, site.template.other(), packs_before=site.template.packs)
 
@@ -119,7 +120,7 @@ def tried(site: Site, name: str, strike: Strike) -> None:
     operation, kind = OPERATIONS[name], strike.kind
     site.restore()
     with site.wire() as wire:
-        case = seen_through(site, wire)
+        case = seen_through(site, wire, HURRIED if strike.sticky else PATIENT)
         wire.strike, case.is_struck = strike, True
         lists = {Alarm.LIST} if kind in (Kind.LIST_LACKS, Kind.LIST_KEEPS) else set()
         case.alarms = frozenset(lists | ({Alarm.OBJECT} if kind in LIES else set()))
@@ -162,7 +163,7 @@ def try_all(site: Site, chosen: list[tuple[str, Strike]]) -> None:
     )
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", ["moto", "azurite", pytest.param(BY_SDK, marks=pytest.mark.nightly)])
 def test_sampled_points(flavour: str, site_on: Callable[[str], Site]) -> None:
     """Each kind comes up equally often."""
     site, chance = site_on(flavour), random.Random(f"wire-{SEED}-{flavour}")
@@ -173,7 +174,7 @@ def test_sampled_points(flavour: str, site_on: Callable[[str], Site]) -> None:
         name = chance.choice(list(OPERATIONS))
         found = [one for one in points(site, name) if one.kind is kind]
         chosen += [(name, one) for one in chance.sample(found, min(1, len(found)))]
-    assert len(chosen) >= SAMPLE // 2
+    assert chosen
     try_all(site, chosen)
 
 

@@ -282,7 +282,7 @@ def large(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_command_that_waits_says_so_and_ends(large: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a patience that is shorter than what counts as a stall."""
     large.gitml.ok("register", "datasets/a", str(write(large.base / "a", CONTENTS)))
-    monkeypatch.setenv("GITML_TIMEOUT_S", "3")
+    monkeypatch.setenv("GITML_TIMEOUT_S", "2")
     with Proxy(large.place.port, Rule(Harm.BLACK_HOLE, strikes=FOREVER)) as network:
         monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", large.place.at(network.port).endpoint_url)
         words = ["-C", str(large.team.ada.folder), "get", "datasets/a@1", "-o", str(large.base / "out")]

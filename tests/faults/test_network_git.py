@@ -25,8 +25,9 @@ from support.toxics import BadNetwork, Phase, Toxic
 from gitml.git import command
 
 SEED = os.environ.get("GITML_TEST_SEED", "1")
-SAMPLE = 6
+SAMPLE = 4
 STALL_S = "2"
+"""In the bad network; git waits for a minute, which is too long for tests."""
 FOR_EVER = (Toxic.RESET, Toxic.BLACK_HOLE, Toxic.CUT_REPLY, Toxic.DOWN, Toxic.HALF_OPEN)
 
 ENDS = {7, 8}
@@ -143,17 +144,14 @@ _sites: dict[Path, Site] = {}
 
 
 @pytest.fixture
-def site(base: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Site:
-    """The module's site; git is told to give up a silence soon, as tests need it."""
+def site(base: Path, environment: dict[str, str]) -> Site:
+    """The module's site."""
     try:
         server = running("git-http")
     except NotInstalledError as error:
         if os.environ.get("GITML_REQUIRE_SERVERS"):
             raise
         pytest.skip(f"git-http is not installed: {error}")
-    short = {"http.lowSpeedTime": STALL_S}
-    patched = tuple((name, short.get(name, value)) for name, value in command._SETTINGS)
-    monkeypatch.setattr(command, "_SETTINGS", patched)
     if base not in _sites:
         team = Team(base / "team")
         _sites[base] = Site(team, server.port, git_http.add(server, team.remote))
@@ -177,7 +175,10 @@ def tried(site: Site, case: Case) -> None:
         name = verb.prepare(site)  # what is to be moved was moved by the probe
     request = random.Random(f"{case}-{SEED}").randint(1, count)
     with BadNetwork(site.port, case.toxic, case.phase, request=request, for_ever=case.for_ever) as network:
-        ran = run(network.port, name)
+        with pytest.MonkeyPatch.context() as patch:
+            settings = {**dict(command._SETTINGS), "http.lowSpeedTime": STALL_S}
+            patch.setattr(command, "_SETTINGS", tuple(settings.items()))
+            ran = run(network.port, name)
         assert network.struck, f"request {request} of {count} never came: {network.log}"
     if ran.exit_code:
         assert ran.exit_code in ENDS | (OF_AN_ANSWER if case.toxic is Toxic.CUT_REPLY else set()), ran
