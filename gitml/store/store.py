@@ -8,7 +8,6 @@ tree is never overwritten.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,30 +20,27 @@ from gitml.errors import (
     IntegrityError,
     InvalidInput,
     NotFound,
-    OutcomeUnknown,
-    PolicyRefused,
-    StoreUnavailable,
 )
 from gitml.model.digest import Digest
 from gitml.model.names import AssetId, Version, VersionId
 from gitml.model.progress import SILENT, Progress
 from gitml.model.shown import size
 from gitml.store.formats.manifest import Manifest
+from gitml.store.formats.marker import check_marker
 from gitml.store.formats.pack import Footer, PackRef
-from gitml.store.formats.root import Root, RootKey, encode_root
-from gitml.store.formats.wire import needs_newer
+from gitml.store.formats.root import Root, RootKey
 from gitml.store.media import layout
 from gitml.store.media.cache import Cache, CachedMedium, Kind, cache_for
 from gitml.store.media.cache_options import CacheOptions
-from gitml.store.media.medium import HasRoom, Medium, PutOutcome, flight_of
+from gitml.store.media.medium import HasRoom, Medium, flight_of
 from gitml.store.media.objects import CountedMedium, condemned_names
 from gitml.store.media.opening import open_medium
 from gitml.store.media.remote_options import RemoteOptions
 from gitml.store.read.packs import PackReader
 from gitml.store.read.reader import Promised, TreeReader
+from gitml.store.relocation.claims import Claims
 from gitml.store.relocation.elapsed import Moment
-from gitml.store.relocation.moving import leave_condemned, objects_gone, replace_root, root_at
-from gitml.store.relocation.relocate import used_objects
+from gitml.store.relocation.moving import leave_condemned, root_at
 from gitml.store.write.dedup import EarlierTree, PackWindow
 from gitml.store.write.journal import Journal
 from gitml.store.write.listing import ListingWriter
@@ -63,9 +59,7 @@ __all__ = [
     "open_store",
 ]
 
-FORMAT = 1
 _OLD_S = 7 * 24 * 3600
-_LOOKS = 8
 _MOST_JOBS = 8
 
 
@@ -136,6 +130,7 @@ class Store:
         self._journal = Journal(journal, medium.url)
         self.cache = cache
         self._jobs = jobs or min(_MOST_JOBS, (os.cpu_count() or 2) + 2)
+        self._claims = Claims(medium, self._jobs)
 
     @property
     def url(self) -> str:
@@ -167,7 +162,7 @@ class Store:
         try:
             medium = CountedMedium(self.medium)
             # A root that was read tells the format as well: the marker is written once, and before any root.
-            is_new = not earlier and self._check_format(medium)
+            is_new = not earlier and check_marker(medium)
             condemned = frozenset() if is_new else condemned_names(medium)
             with _pool(self._jobs, "gitml-write") as pool, _pool(self._jobs, "gitml-put") as putting:
                 root, stats, packs = self._write(medium, pool, putting, source, earlier, condemned, progress)
@@ -227,30 +222,6 @@ class Store:
         packs = [pack for pack in self._journal.packs() if layout.pack_name(pack.hex) not in condemned]
         return PackWindow(packs, footer)
 
-    def _check_format(self, medium: Medium) -> bool:
-        """Write the marker of a new store; refuse to write into one of another format.
-
-        Returns:
-            Whether this run began the store, so that nothing in it was ever collected before.
-        """
-        marker = json.dumps({"schema": "gitml/store/v1", "format": FORMAT}).encode() + b"\n"
-        is_new = False
-        try:
-            data = medium.get(layout.MARKER)
-        except NotFound:
-            data, is_new = _created_marker(medium, marker)
-        try:
-            version = json.loads(data)["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(
-                f"{layout.MARKER} in {self.url} is damaged",
-                code="object-malformed",
-                hint=f"look at it, and remove it if {self.url} is a GitML store",
-            ) from error
-        if version != FORMAT:
-            raise needs_newer(f"the store {self.url} has format {version}", f"{version}.0")
-        return is_new
-
     # -- claiming
 
     def claim(self, key: RootKey, written: WrittenTree) -> Claimed | Taken:
@@ -263,57 +234,15 @@ class Store:
         """
         root = written.root
         if written.started.elapsed_s() > _OLD_S:
-            self._refuse_incomplete(root)
-        standing = self._standing(key, root)
+            self._claims.refuse_incomplete(root)
+        standing = self._claims.standing(key.name, root)
         if standing.tree != root.tree:
             return Taken(root=standing)
         standing = leave_condemned(self.medium, key.name, standing)
         if written.started.elapsed_s() > _OLD_S:
-            self._refuse_incomplete(standing)  # the lists that told of it may have gone
+            self._claims.refuse_incomplete(standing)  # the lists that told of it may have gone
         self._journal.forget(written.packs)  # a root names them now, or nothing ever will
         return Claimed(root=standing)
-
-    def _standing(self, key: RootKey, root: Root) -> Root:
-        """The root that a version has, which is `root` unless it had another one that leads somewhere."""
-        for _ in range(_LOOKS):
-            if self.has_purged(root.tree):
-                raise PolicyRefused(
-                    f"the contents {root.tree} were purged from {self.url} and are refused",
-                    code="purged",
-                    hint="register other contents",
-                    context={"tree": str(root.tree)},
-                )
-            standing = self._create_root(key, root)
-            if standing.tree != root.tree or standing == root or not self.missing(standing):
-                return standing
-            self._refuse_incomplete(root)
-            # What seems incomplete may be a layout that somebody replaced by a whole one since it was read.
-            moved = replace_root(self.medium, key.name, standing, root)
-            if moved is not None:
-                return moved
-        raise StoreUnavailable(f"{key.name} in {self.url} changes all the time", hint="run the command again")
-
-    def _create_root(self, key: RootKey, root: Root) -> Root:
-        """Create a root unless there is one; the one that stands then."""
-        for _ in range(_LOOKS):
-            try:
-                if self.medium.put_if_absent(key.name, [encode_root(root)]) is PutOutcome.CREATED:
-                    return root
-            except OutcomeUnknown as unknown:
-                try:
-                    found = self.root(key)
-                except StoreUnavailable:
-                    raise unknown from None
-            else:
-                found = self.root(key)
-            if found is not None:
-                return found
-        raise StoreUnavailable(f"{key.name} in {self.url} comes and goes", hint="run the command again")
-
-    def _refuse_incomplete(self, root: Root) -> None:
-        missing = self.missing(root)
-        if missing:
-            raise objects_gone(root, self.url, missing)
 
     # -- reading
 
@@ -366,24 +295,7 @@ class Store:
 
     def missing(self, root: Root) -> list[str]:
         """Objects of a tree that the store does not have with the size they must have."""
-        missing: list[str] = []
-
-        def is_there(name: str, size_bytes: int | None) -> bool:
-            found = self.medium.head(name)
-            return found is not None and (size_bytes is None or found == size_bytes)
-
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="gitml-head") as pool:
-            heads = []
-            name = ""
-            try:
-                for used in used_objects(self.medium, root):
-                    name = used.name
-                    if used.pack is not None:
-                        heads.append((name, pool.submit(is_there, name, used.size_bytes)))
-            except NotFound:
-                missing.append(name)
-            missing += [name for name, answer in heads if not answer.result()]
-        return missing
+        return self._claims.missing(root)
 
 
 @contextlib.contextmanager
@@ -421,19 +333,6 @@ def open_store(
     """
     medium = open_medium(url, base=base, options=options)
     return Store(medium, journal=journal, cache=cache_for(medium, cache), jobs=jobs)
-
-
-def _created_marker(medium: Medium, marker: bytes) -> tuple[bytes, bool]:
-    """The marker that stands after an attempt to create it, and whether it was this attempt's."""
-    try:
-        if medium.put_if_absent(layout.MARKER, [marker]) is PutOutcome.CREATED:
-            return marker, True
-    except OutcomeUnknown as unknown:
-        try:
-            return medium.get(layout.MARKER), False
-        except (NotFound, StoreUnavailable):
-            raise unknown from None
-    return medium.get(layout.MARKER), False
 
 
 def _earlier_trees(

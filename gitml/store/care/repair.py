@@ -23,6 +23,7 @@ from gitml.store.care.mending import LostPack, Mended, Remains, lost_files
 from gitml.store.care.missing import Missing, missing_ranges
 from gitml.store.care.survivors import Survivors
 from gitml.store.formats.manifest import decode_manifest
+from gitml.store.formats.marker import FORMAT
 from gitml.store.formats.pack import PackRef
 from gitml.store.formats.root import Root, RootKey, encode_root
 from gitml.store.formats.wire import needs_newer
@@ -33,7 +34,7 @@ from gitml.store.media.objects import put_named
 from gitml.store.read.reader import TreeReader
 from gitml.store.relocation.moving import leave_condemned, replace_root
 from gitml.store.relocation.relocate import load_manifest, used_objects
-from gitml.store.store import FORMAT, Store
+from gitml.store.store import Store
 from gitml.store.write.placed import PlacedTree
 
 _REBUILT: Final = "what is left of it, and files that were found"
