@@ -358,7 +358,11 @@ def _lock_index(git_dir: Path, operation: str) -> None:
                 time.sleep(0.01)
     except OSError as exc:
         error = NoSpace if exc.errno in NO_ROOM else AccessDenied
-        raise error(f"{lock} cannot be made: {exc.strerror}", code="git-permission") from exc
+        raise error(
+            f"{lock} cannot be made: {exc.strerror}",
+            code="git-permission",
+            hint=f"get the right, or the room, to write {git_dir}",
+        ) from exc
     finally:
         early.unlink(missing_ok=True)
 
