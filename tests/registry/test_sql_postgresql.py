@@ -349,11 +349,12 @@ def test_the_extra_is_named_where_the_driver_is_missing(
 def _peak_bytes(alone: Member, url: str, rows: int) -> int:
     """The most memory that a registration of so many rows takes, in a process of its own."""
     program = (
-        "import gitml, resource, sys\n"
+        "import gitml, pathlib, sys\n"
         'sql = f"select n, md5(n::text) as a, repeat(md5((n % 1000)::text), 8) as b from generate_series(1, {sys.argv[2]}) n"\n'
         "done = gitml.Registry(sys.argv[1]).register('datasets/q', sql=sql, connection=sys.argv[3])\n"
         "assert done.query.rows == int(sys.argv[2])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+        "status = pathlib.Path('/proc/self/status').read_text()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) * 1024)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(

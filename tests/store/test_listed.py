@@ -83,7 +83,8 @@ def test_a_reference_that_may_not_be_used_ends_the_reading() -> None:
 
 
 _MEASURED = """
-import resource, sys
+import sys
+from pathlib import Path
 from gitml.model.references import Reference
 from gitml.model.source_url import SourceUrl
 from gitml.store.external.listed import LinesSource, ReferenceList, SortedReferences
@@ -111,7 +112,7 @@ again = ReferenceList(lines())
 assert len(again) == count
 assert sum(1 for _ in again) == count
 assert all(again.find(one.path) == one for number, one in enumerate(again) if number % 50 == 0)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
 

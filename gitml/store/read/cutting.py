@@ -33,7 +33,7 @@ class Located(Protocol):
 
 @dataclass(slots=True)
 class PackWork:
-    """What is wanted of a pack: a piece is the only run of each of several files that follow each other, or one of many.
+    """What is wanted of a pack, in pieces: the same run of each of several files that follow each other in it.
 
     Attributes:
         pieces: Number of the first file, number of the run in it, first chunk, chunks of each file, files; flat.
@@ -53,7 +53,7 @@ class PackWork:
             self.pieces[-1] += 1
         else:
             self.pieces.extend((number, which, first, chunks, 1))
-        self.following = (number + 1, 0, first + chunks, chunks)
+        self.following = (number + 1, which, first + chunks, chunks)
 
     def wanted(self) -> Iterator[tuple[int, int, int, int]]:
         """Each run: number of its file, its number in it, first chunk, number of chunks."""
