@@ -9,6 +9,7 @@ from support.trees import fetched, stored
 from gitml.store.formats.pack import PackRef
 from gitml.store.read.cutting import PackWork
 
+
 @st.composite
 def wanted(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
     """Runs of which many begin where the last one ends."""
