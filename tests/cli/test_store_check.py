@@ -27,6 +27,7 @@ from support.proxy import FOREVER, Harm, Proxy, Rule, reply
 from support.remote import Place, place
 
 from gitml.model.schemas import schema
+from gitml.store.media import probe
 
 
 def document(ran: Ran) -> dict[str, Any]:
@@ -110,6 +111,8 @@ def test_what_is_set_for_the_default_store_holds_for_a_place_that_may_become_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = place("moto", monkeypatch)
+    monkeypatch.setattr(probe, "_ROUNDS", 1)
+    monkeypatch.setattr(probe, "_SPEED_S", 0.01)
     monkeypatch.setenv("GITML_STORE_DEFAULT_ENDPOINT_URL", there.endpoint_url)
     words = ("-C", str(tmp_path), "store", "check", there.url, "--json")
     assert there.endpoint_url in document(run(*words))["url"]
