@@ -52,6 +52,9 @@ class TwoPeople(RuleBasedStateMachine):
 
     @rule(person=PEOPLE, asset=st.sampled_from(ASSETS), contents=CONTENTS)
     def register(self, person: str, asset: str, contents: dict[str, bytes]) -> None:
+        contents |= {
+            "by": person.encode()
+        }  # else a number may be that of both: it is claimed for contents, not for people
         newest = self.latest(person, asset)
         folder = write(self.place(), contents)
         done = self.people[person].registry.register(asset, folder, branch=self.branch(person))

@@ -27,6 +27,7 @@ from gitml.store.media.folder import FolderMedium
 from gitml.store.media.memory import MemoryMedium
 from gitml.store.place import filecache
 from gitml.store.place.filecache import FileCache
+from gitml.store.place.folders import is_temporary
 from gitml.store.place.placing import Placed, place, plan_placement, scan
 from gitml.store.place.planning import stamp_of
 from gitml.store.read import spool
@@ -599,6 +600,21 @@ def test_folders_without_files_make_room_for_a_file(tmp_path: Path) -> None:
     cache, reader = FileCache.load(tmp_path / "cache"), store.tree(root)
     place(plan_placement(reader, tmp_path / "out", cache), reader, cache)
     assert in_folder(tmp_path / "out") == {"d1": b"a file"}
+
+
+def test_what_went_since_it_was_listed_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {"a": b"1", "b/a": b"2"}
+    store, root = stored(tree, FolderMedium(tmp_path / "store"))
+    (tmp_path / "out/b").mkdir(parents=True)
+    cache, reader, listed = FileCache.load(tmp_path / "cache"), store.tree(root), os.listdir
+    gone = ["a", f".gitml-placing-{16 * '0'}-1"]
+    assert is_temporary(gone[1])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", lambda where: [*listed(where), *gone])
+        plan = plan_placement(reader, tmp_path / "out", cache)
+    assert ([one.path for one in plan.write], plan.leftovers) == (sorted(tree), ())
+    place(plan, reader, cache)
+    assert in_folder(tmp_path / "out") == tree
 
 
 @pytest.mark.nightly

@@ -351,7 +351,8 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("no-credentials", 10)
 
 
-@pytest.mark.parametrize("there", [pytest.param(BY_SDK, marks=pytest.mark.nightly), "azurite"], indirect=True)
+@pytest.mark.nightly
+@pytest.mark.parametrize("there", [BY_SDK, "azurite"], indirect=True)
 def test_a_slow_network_is_no_stall(there: Place) -> None:
     body = noise(32 << 20)  # much more than what the buffers of the way take at once
     with Proxy(there.port, Rule(Harm.SLOW, pause_s=0.008, strikes=FOREVER)) as proxy:

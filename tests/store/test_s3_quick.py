@@ -199,6 +199,7 @@ def test_a_long_listing_is_the_sdks(there: Place, monkeypatch: pytest.MonkeyPatc
     assert client_of(medium)._sdk is not None
 
 
+@pytest.mark.nightly
 def test_an_upload_that_takes_as_long_as_a_stall_is_the_sdks(there: Place) -> None:
     """One finds out for all, and all arrive."""
     bodies = {f"packs/ab/{number}": noise(32 << 20, number) for number in range(2)}

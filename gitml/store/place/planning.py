@@ -249,7 +249,8 @@ class _Planner:
         for name in names:
             if is_temporary(name):
                 path = f"{folder}/{name}" if folder else name
-                if stat_module.S_ISREG(_lstat(folders, path).st_mode):
+                stat = _lstat(folders, path)
+                if stat is not None and stat_module.S_ISREG(stat.st_mode):
                     self.leftovers[path] = None
         return _Listing(names)
 
@@ -258,8 +259,10 @@ class _Planner:
         folder, _, name = path.rpartition("/")
         if name in self._listing(folders, folder).names and row.written:
             stat = _lstat(folders, path)
-            digest = self._digest(folders, row, path, stat)[0] if stat_module.S_ISREG(stat.st_mode) else None
-            if digest is not None and row.may_replace(digest):
+            digest = None
+            if stat is not None and stat_module.S_ISREG(stat.st_mode):
+                digest = self._digest(folders, row, path, stat)[0]
+            if stat is not None and digest is not None and row.may_replace(digest):
                 size, mtime, ctime, inode = stamp_of(stat)
                 self.remove.append(Row(path, size, mtime, ctime, inode))
                 self._will_go(path)
@@ -284,11 +287,10 @@ class _Planner:
             self.leftovers.pop(path, None)
         if listing.obstacle is not None and not self._gives_way(listing.obstacle):
             return
-        if name not in listing.names:
+        stat = _lstat(folders, path) if name in listing.names else None
+        if stat is None:
             self._write(entry)
-            return
-        stat = _lstat(folders, path)
-        if stat_module.S_ISREG(stat.st_mode):
+        elif stat_module.S_ISREG(stat.st_mode):
             self._judge_file(folders, entry, row, stat)
         elif stat_module.S_ISDIR(stat.st_mode):
             self.hollow[path] = set()
@@ -366,17 +368,22 @@ class _Planner:
     def _will_be_empty(self, folders: Folders, folder: str, gone: set[str]) -> bool:
         for name in os.listdir(folders.open(folder)):  # noqa: PTH208, by descriptor
             path = f"{folder}/{name}"
-            if stat_module.S_ISDIR(_lstat(folders, path).st_mode):
+            stat = _lstat(folders, path)
+            if stat is not None and stat_module.S_ISDIR(stat.st_mode):
                 if not self._will_be_empty(folders, path, gone):
                     return False
-            elif path not in gone and path not in self.leftovers:
+            elif stat is not None and path not in gone and path not in self.leftovers:
                 return False
         return True
 
 
-def _lstat(folders: Folders, path: str) -> os.stat_result:
+def _lstat(folders: Folders, path: str) -> os.stat_result | None:
+    """What is at a path that was listed; None if it went since: the file of another placement, say."""
     parent, _, name = path.rpartition("/")
-    return os.stat(name, dir_fd=folders.open(parent), follow_symlinks=False)
+    try:
+        return os.stat(name, dir_fd=folders.open(parent), follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _selected(entries: Iterable[FileEntry], select: Callable[[str], bool]) -> Iterator[FileEntry]:
