@@ -117,29 +117,25 @@ class Locations:
         """
         options = self.options(name)
         if options.endpoint_url is not None:
-            said = "your settings" if self._endpoint(name) is None else "gitml.yaml"
+            said = "your settings" if self.endpoint(name) is None else "gitml.yaml"
             with naming(f"{said}: stores.{name}.endpoint_url"):
                 check_endpoint(options.endpoint_url, allow_http=options.allow_http)
 
     def options(self, name: str) -> RemoteOptions:
         """The user's settings for a remote store; the repository may add the server of the URL that it names."""
         options = self._settings.options(name)
-        endpoint = self._endpoint(name)
+        endpoint = self.endpoint(name)
         return options if endpoint is None else replace(options, endpoint_url=endpoint)
 
-    def _endpoint(self, name: str) -> str | None:
-        """The server that the repository names, unless the user's own settings say where the store is."""
+    def endpoint(self, name: str) -> str | None:
+        """The server that the repository names for a store, unless the user's own settings say where that is."""
         if name in self._settings.store_urls or self._settings.options(name).endpoint_url is not None:
             return None
         return self.config.stores[name].endpoint_url if name in self.config.stores else None
 
-    def endpoint(self, name: str) -> str | None:
-        """The server that the repository names for a store, where the user's own settings do not."""
-        return self._endpoint(name)
-
     def _whole(self, name: str) -> str:
         """What the repository says of a store's place, its server included."""
-        endpoint = self._endpoint(name)
+        endpoint = self.endpoint(name)
         return self._said(name) + (f" at {endpoint}" if endpoint else "")
 
     def check_trust(self, name: str) -> None:
@@ -149,7 +145,7 @@ class Locations:
         if known == said:
             return
         if known is None:
-            endpoint = self._endpoint(name)
+            endpoint = self.endpoint(name)
             place = self.location(name) + (f" at {endpoint}" if endpoint else "")
             self._progress.note(f"store {name}: first use of {place} on this machine")
             trusted.remember(self._repository, name, said)
@@ -212,5 +208,6 @@ class Locations:
             )
 
     def begun(self, name: str) -> Path:
+        """The mark of this clone having written to a store where it lies now."""
         where = hashlib.sha256(f"{name}\0{self.location(name)}".encode()).hexdigest()
         return self._state / "begun" / where[:32]

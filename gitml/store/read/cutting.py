@@ -152,6 +152,11 @@ class Cutter:
                 work.wanted_bytes += entry.size_bytes
 
     def cut(self, work: PackWork, held: Held) -> list[Slice]:
+        """All that is wanted of a pack, which is in memory now.
+
+        Raises:
+            IntegrityError: The pack does not hold what the manifest says.
+        """
         slices: list[Slice] = []
         current, current_bytes = Slice(held), 0
         known, chunks_known = held.body.known, held.body.known.footer.chunks
